@@ -1,0 +1,105 @@
+/** Alertmanager's message templates: what people read in Slack, in a page and in a mail. */
+import type { Settings } from "../../settings/schema.ts";
+
+/** Alerts of a group that are written out; Slack refuses messages of more than 40 000 characters. */
+const shown = 8;
+/** Longest label value, summary and description, in characters. */
+const limits = { label: 60, summary: 200, description: 600 } as const;
+
+/** Template text that cuts the piped value; a character is a code point, so none is cut in two. */
+const cut = (length: number) => `reReplaceAll "(?s)^(.{${length}}).+$" "\${1}…"`;
+/** Characters that Slack reads as markup, links or mentions, as it wants them written. `&` first, or it would be escaped twice. */
+const escape = 'reReplaceAll "&" "&amp;" | reReplaceAll "<" "&lt;" | reReplaceAll ">" "&gt;"';
+/** Percent-encoding for a link; `urlquery` alone writes a blank as `+`, which only forms read back. */
+const encode = 'urlquery | reReplaceAll "[+]" "%20"';
+
+/** Labels that say which one it is, beside the service: written out and part of the silence. */
+const subjects = { tenant: "tenant", org_id: "org", partition: "partition", instance: "instance" } as const;
+
+/**
+ * `templates/slack.tmpl`.
+ * Texts are cut first and escaped after, so that no entity is cut in two. A group of different alerts has no common
+ * annotations, so every alert brings its own.
+ */
+export function slackTemplate(s: Settings): string {
+  const alertmanager = s.urls.alertmanager.replace(/\/+$/, "");
+  return `${[colors(), titles(alertmanager), silence(alertmanager), oneAlert(), texts(alertmanager), plain()].join("\n")}\n`;
+}
+
+const define = (name: string, body: string) => `{{ define "${name}" }}${body}{{ end }}`;
+const include = (name: string, dot = ".") => `{{ template "${name}" ${dot} }}`;
+
+const colors = () => define("crm.slack.color", '{{ if eq .Status "firing" }}danger{{ else }}good{{ end }}');
+
+/** `[FIRING:2] CrmApiDown (crm-api)`; with the tenant, where there is one. */
+function title(name: string, filter: string): string {
+  const about = `{{ with .CommonLabels.tenant }} ({{ . | ${cut(limits.label)}${filter} }}){{ else }}{{ with .CommonLabels.service }} ({{ . | ${cut(limits.label)}${filter} }}){{ end }}{{ end }}`;
+  return define(name, `[{{ .Status | toUpper }}{{ if gt (len .Alerts.Firing) 1 }}:{{ len .Alerts.Firing }}{{ end }}]{{ with .CommonLabels.alertname }} {{ .${filter} }}{{ end }}${about}`);
+}
+
+const titles = (alertmanager: string) =>
+  [
+    title("crm.slack.title", ` | ${escape}`),
+    title("crm.plain.title", ""),
+    define("crm.slack.link", `${alertmanager}/#/alerts?filter=%7B{{ range $i, $p := .GroupLabels.SortedPairs }}{{ if $i }}%2C%20{{ end }}{{ .Name }}%3D%22{{ .Value | ${encode} }}%22{{ end }}%7D`),
+  ].join("\n");
+
+/** Opens Alertmanager's form with the alert filled in. Very long values would make the link too long for Slack. */
+const silence = (alertmanager: string) => {
+  const pairs = ["service", ...Object.keys(subjects)]
+    .map((label) => `{{ with .Labels.${label} }}{{ if match "^.{1,100}$" . }}%2C%20${label}%3D%22{{ . | ${encode} }}%22{{ end }}{{ end }}`)
+    .join("");
+  return define("crm.silence", `${alertmanager}/#/silences/new?filter=%7Balertname%3D%22{{ .Labels.alertname | ${encode} }}%22${pairs}%7D`);
+};
+
+/** The labels that say which one it is, each behind a separator. */
+const subject = (separator: string, filter: string) =>
+  Object.entries(subjects)
+    .map(([label, word]) => `{{ with .Labels.${label} }}${separator}${word} {{ . | ${cut(limits.label)}${filter} }}{{ end }}`)
+    .join("");
+
+function oneAlert(): string {
+  const head = [
+    `*{{ .Labels.alertname | ${escape} }}*`,
+    `{{ with .Labels.severity }} · {{ . | ${escape} }}{{ end }}`,
+    '{{ if eq .Status "resolved" }} · resolved{{ end }}',
+    `{{ with .Labels.service }} · {{ . | ${cut(limits.label)} | ${escape} }}{{ end }}`,
+    subject(" · ", ` | ${escape}`),
+  ].join("");
+  const links = [
+    `{{ with .Annotations.runbook_url }}<{{ . | ${escape} }}|Runbook>{{ end }}`,
+    `{{ with .Annotations.dashboard_url }} · <{{ . | ${escape} }}|Dashboard>{{ end }}`,
+    ` · <${include("crm.silence")}|Silence>`,
+  ].join("");
+  return define(
+    "crm.slack.alert",
+    [
+      head,
+      `{{ with .Annotations.summary }}{{ . | ${cut(limits.summary)} | ${escape} }}`,
+      `{{ end }}{{ with .Annotations.description }}{{ . | ${cut(limits.description)} | ${escape} }}`,
+      `{{ end }}${links}`,
+      "",
+    ].join("\n"),
+  );
+}
+
+/** Firing alerts first, then those of the group that are over. */
+function texts(alertmanager: string): string {
+  const list = (alerts: string) => `{{ range $i, $a := ${alerts} }}{{ if lt $i ${shown} }}${include("crm.slack.alert", "$a")}{{ end }}{{ end }}{{ if gt (len ${alerts}) ${shown} }}Only ${shown} of {{ len ${alerts} }} are shown: <${alertmanager}/|all alerts>\n{{ end }}`;
+  return [define("crm.slack.text", `${list(".Alerts.Firing")}${list(".Alerts.Resolved")}`), define("crm.slack.fallback", include("crm.slack.title"))].join("\n");
+}
+
+/** The same without Slack's markup, for a page or a mail. */
+function plain(): string {
+  const alert = [
+    `{{ .Labels.alertname }} ({{ .Status }}, {{ .Labels.severity }}, {{ .Labels.service }}${subject(", ", "")})`,
+    "{{ .Annotations.summary }}",
+    "{{ .Annotations.description }}",
+    "Runbook: {{ .Annotations.runbook_url }}",
+    "Dashboard: {{ .Annotations.dashboard_url }}",
+    `Silence: ${include("crm.silence")}`,
+    "",
+    "",
+  ].join("\n");
+  return define("crm.plain.text", `{{ range .Alerts }}${alert}{{ end }}`);
+}

@@ -1,0 +1,52 @@
+import * as pulumi from "@pulumi/pulumi";
+import { prometheusFiles } from "./config/prometheus.ts";
+import { imageOf } from "./images.ts";
+import { factsOf, present, type StackContext } from "./part.ts";
+import { httpReload } from "./platform/loader.ts";
+import type { Workload } from "./platform/platform.ts";
+import { scaled } from "./settings/timing.ts";
+import { parts } from "./topology.ts";
+
+/** Prometheus: scrapes every part, evaluates the rules, sends alerts. Its configuration reloads without a restart. */
+export class Prometheus extends pulumi.ComponentResource {
+  readonly workload: Workload;
+
+  constructor(name: string, stack: StackContext, opts?: pulumi.ComponentResourceOptions) {
+    super("crm:observability:Prometheus", name, {}, opts);
+    const { settings: s, secrets, platform } = stack;
+    const files = present({ "remote-write-password": s.remoteWrite.some((r) => r.username) ? secrets.remoteWritePassword : undefined });
+    this.workload = platform.run(
+      "prometheus",
+      {
+        ...factsOf(s, "prometheus"),
+        image: imageOf(s, "prometheus"),
+        user: 65534,
+        args: [
+          "--config.file=/etc/prometheus/current/prometheus.yml",
+          "--storage.tsdb.path=/prometheus",
+          `--storage.tsdb.retention.time=${s.retention}`,
+          // Blocks stop at nine tenths, so that the log and a compaction have room.
+          `--storage.tsdb.retention.size=${Math.max(1, Math.floor(s.storageGiB * 0.9))}GB`,
+          `--rules.alert.resend-delay=${scaled(s, "1m")}`,
+          `--web.external-url=${s.urls.prometheus}`,
+          "--web.route-prefix=/",
+          "--web.enable-lifecycle",
+          "--log.format=json",
+        ],
+        config: {
+          mount: "/etc/prometheus",
+          files: prometheusFiles(s),
+          check: 'promtool check config "$NEW/prometheus.yml"',
+          reload: httpReload(parts.prometheus.port),
+        },
+        secrets: Object.keys(files).length > 0 ? { files } : undefined,
+        data: { mount: "/prometheus", sizeGiB: s.storageGiB },
+        health: { http: { port: parts.prometheus.port, path: "/-/ready" } },
+        limits: { cpu: 1, memoryMiB: 1024, pids: 256 },
+        egress: s.remoteWrite.length > 0 || s.ragTargets.some((target) => !(target.split(":")[0]! in parts)),
+      },
+      { parent: this },
+    );
+    this.registerOutputs({ url: this.workload.url });
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * The panel that shows what an alert judges, by its id on the dashboard that the alert links to. Dashboards import the
+ * rules and not the other way round, so the ids stand here; a test compares them with the panels that name the alert.
+ */
+export const panelOf: Readonly<Record<string, number>> = {
+  // peakpro-crm-kpis
+  CrmApiDown: 4,
+  QboTokenExpiring: 6,
+  QboSyncStale: 6,
+  QboRateLimited: 6,
+  InvoiceGenerationStalled: 7,
+  RevenueZeroStreak: 9,
+  RevenueFlatlineFast: 9,
+  RevenueFlatlineSlow: 9,
+  CrmFinanceDrift: 9,
+  LowInvoicePaymentRate: 10,
+  // peakpro_crm_slo
+  UptimeProbeFailing: 4,
+  TlsCertificateExpiring: 4,
+  TlsCertificateExpiresNow: 4,
+  CrmMetricsScrapeStale: 6,
+  CrmRecordingRulesStale: 6,
+  PaymentRateSLOBurnFast: 10,
+  PaymentRateSLOBurnSlow: 10,
+  // aetherlink_rag_tenant_metrics_enhanced
+  CacheEffectivenessDrop: 5,
+  LowConfidenceSpike: 7,
+  CacheEffectivenessDropVIP: 10,
+  LowConfidenceSpikeVIP: 11,
+  // crm-events-pipeline
+  CrmEventsServiceDown: 2,
+  CrmEventsNoMessages: 3,
+  CrmEventsDeadLetters: 3,
+  CrmEventsSLOAvailabilityBreach: 4,
+  CrmEventsSLOThroughputDegraded: 5,
+  CrmEventsNoClients: 6,
+  CrmEventsTooManyClients: 6,
+  CrmEventsFanoutLag: 6,
+  CrmEventsHighErrorRate: 7,
+  CrmEventsFrequentRestarts: 8,
+  CrmEventsHighLag: 13,
+  CrmEventsBackpressure: 16,
+  CrmEventsConsumerStuck: 16,
+  CrmEventsPartitionStuck: 17,
+  CrmEventsUnderReplicatedConsumers: 18,
+  HealthProbeUnknown: 18,
+  CrmEventsHotKeySkewHigh: 19,
+  // stack-self
+  PrometheusConfigReloadFailed: 2,
+  AlertmanagerConfigReloadFailed: 3,
+  PrometheusNoAlertmanager: 4,
+  AlertmanagerNotificationsFailing: 4,
+  Watchdog: 4,
+  ServiceReplicaDown: 7,
+  TargetDown: 7,
+  PrometheusRuleGroupSlow: 8,
+  PrometheusRuleFailures: 9,
+  PrometheusStorageFilling: 13,
+  OutboxStuck: 21,
+};

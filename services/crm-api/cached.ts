@@ -1,0 +1,23 @@
+/** Keeps a value that is dear to compute for a while; concurrent callers share one computation. */
+import type { Clock } from "./clock.ts";
+
+/**
+ * @param ageMs how long a value is good, in milliseconds
+ * @returns a function that gives the value, and throws what `compute` throws; a failure is not kept
+ */
+export function cached<T>(clock: Clock, ageMs: number, compute: () => Promise<T>): () => Promise<T> {
+  let value: { readonly it: T; readonly until: number } | undefined;
+  let running: Promise<T> | undefined;
+  return async () => {
+    if (value !== undefined && clock.now() < value.until) return value.it;
+    running ??= compute()
+      .then((it) => {
+        value = { it, until: clock.now() + ageMs };
+        return it;
+      })
+      .finally(() => {
+        running = undefined;
+      });
+    return running;
+  };
+}

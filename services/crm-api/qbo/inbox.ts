@@ -1,0 +1,77 @@
+/** Works off the webhook events that were received: the object is read as it is now, whatever the event said of it. */
+import { ZodError } from "zod";
+import type { Logger } from "../../shared/log.ts";
+import type { Changes } from "../crm/unit.ts";
+import type { QboConnection, QboInboxTable } from "../store/tables.ts";
+import { applyDeletion, applyEntity } from "./apply.ts";
+import type { QboClient } from "./client.ts";
+import type { EntityName } from "./entities.ts";
+import { faultCodes, QboFault, QboUnreachable } from "./errors.ts";
+import { readOne } from "./query.ts";
+
+const batch = 50;
+/** QuickBooks repeats a delivery for days; a repetition must still be known then. */
+const keepMs = 14 * 24 * 60 * 60 * 1000;
+const firstRetryMs = 5_000;
+const lastRetryMs = 30 * 60_000;
+
+/**
+ * Works off a company's events that are due.
+ * @returns how many there were
+ * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which concern all events; those stay as they are
+ */
+export async function workOffInbox(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
+  const { db } = changes.store;
+  const events = await db
+    .selectFrom("qbo_inbox")
+    .selectAll()
+    .where("realm_id", "=", company.realm_id)
+    .where("processed_at", "is", null)
+    .where("next_attempt_at", "<=", changes.clock.now())
+    .orderBy("next_attempt_at")
+    .orderBy("received_at")
+    .limit(batch)
+    .execute();
+  // Several events about one object need one look at it.
+  const objects = Map.groupBy(events, (e) => `${e.entity}:${e.entity_id}`);
+  for (const same of objects.values()) await workOff(changes, client, company, same, log);
+  return events.length;
+}
+
+async function workOff(changes: Changes, client: QboClient, company: QboConnection, events: readonly QboInboxTable[], log: Logger): Promise<void> {
+  const [first] = events;
+  if (first === undefined) return;
+  const ids = events.map((e) => e.id);
+  try {
+    const row = await current(client, company, first.entity, first.entity_id);
+    await changes.commit(async (u) => {
+      if (row === undefined) await applyDeletion(u, company, first.entity, first.entity_id);
+      else await applyEntity(u, company, first.entity, row);
+      await u.tx.updateTable("qbo_inbox").set({ processed_at: u.at, problem: null }).where("id", "in", ids).execute();
+    });
+  } catch (error) {
+    if (!concernsOneEvent(error)) throw error;
+    const attempts = Math.max(...events.map((e) => e.attempts)) + 1;
+    const retryAt = changes.clock.now() + Math.min(lastRetryMs, firstRetryMs * 2 ** Math.min(attempts, 16));
+    await changes.store.db.updateTable("qbo_inbox").set({ attempts, next_attempt_at: retryAt, problem: error.message.slice(0, 500) }).where("id", "in", ids).execute();
+    log.error({ err: error, realm: company.realm_id, entity: first.entity, entity_id: first.entity_id, attempts }, "cannot work off a webhook event; it will be tried again");
+  }
+}
+
+const concernsOneEvent = (error: unknown): error is Error =>
+  error instanceof QboFault || error instanceof ZodError || (error instanceof QboUnreachable && error.concernsOneRequest);
+
+/** @returns undefined when the object is gone */
+async function current(client: QboClient, company: QboConnection, entity: EntityName, id: string): Promise<unknown> {
+  try {
+    return await readOne(client, company.realm_id, entity, id);
+  } catch (error) {
+    if (error instanceof QboFault && error.code === faultCodes.notFound) return undefined;
+    throw error;
+  }
+}
+
+/** Deletes events that nobody repeats any more, worked off or not: the synchronisation has brought what they announced. */
+export async function forgetOldEvents(changes: Changes): Promise<void> {
+  await changes.store.db.deleteFrom("qbo_inbox").where("received_at", "<", changes.clock.now() - keepMs).execute();
+}

@@ -1,0 +1,195 @@
+/**
+ * Makes in QuickBooks what was done here. Each write carries a requestid of its own, kept with it: repeated after a lost
+ * answer or a crash, it makes one object and gives the first answer again.
+ */
+import { z, ZodError } from "zod";
+import type { Logger } from "../../shared/log.ts";
+import type { Changes } from "../crm/unit.ts";
+import type { Invoice, Payment, QboConnection, QboPushTable } from "../store/tables.ts";
+import { link } from "./apply.ts";
+import type { QboClient } from "./client.ts";
+import { fromCents, marker, qboInvoice, qboPayment, type EntityName, type QboInvoice, type QboPayment } from "./entities.ts";
+import { faultCodes, QboFault } from "./errors.ts";
+import { queryPage, quoted, readOne } from "./query.ts";
+
+/** Many, so that refused writes that wait at the head leave room for others. */
+const batch = 500;
+const maxAttempts = 10;
+const firstRetryMs = 5_000;
+const lastRetryMs = 30 * 60_000;
+
+type Done = { readonly table: "invoices" | "payments"; readonly id: string; readonly copy: QboInvoice | QboPayment } | undefined;
+
+/**
+ * Sends a company's writes that are due; those of one invoice in their order.
+ * @returns how many were sent
+ * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which concern all writes; those stay as they are
+ */
+export async function sendPushes(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
+  const pushes = await changes.store.db
+    .selectFrom("qbo_pushes")
+    .selectAll()
+    .where("org_id", "=", company.org_id)
+    .where("done_at", "is", null)
+    .where("failed_at", "is", null)
+    .orderBy("id")
+    .limit(batch)
+    .execute();
+  const writer = new Writer(changes, client, company);
+  const blocked = new Set<string>();
+  let sent = 0;
+  for (const push of pushes) {
+    if (blocked.has(push.invoice_id)) continue;
+    if (push.next_attempt_at > changes.clock.now() || !(await sendOne(changes, writer, push, log))) blocked.add(push.invoice_id);
+    else sent++;
+  }
+  return sent;
+}
+
+async function sendOne(changes: Changes, writer: Writer, push: QboPushTable, log: Logger): Promise<boolean> {
+  try {
+    const done = await writer.write(push);
+    await changes.commit(async (u) => {
+      await u.tx.updateTable("qbo_pushes").set({ done_at: u.at, problem: null }).where("id", "=", push.id).execute();
+      if (done !== undefined) await u.tx.updateTable(done.table).set(link(writer.company.realm_id, done.copy)).where("id", "=", done.id).execute();
+    });
+    return true;
+  } catch (error) {
+    if (!(error instanceof QboFault) && !(error instanceof ZodError)) throw error;
+    const attempts = push.attempts + 1;
+    const gaveUp = attempts >= maxAttempts;
+    const now = changes.clock.now();
+    const retry = { attempts, next_attempt_at: now + Math.min(lastRetryMs, firstRetryMs * 2 ** attempts), problem: error.message.slice(0, 500), failed_at: gaveUp ? now : null };
+    await changes.store.db.updateTable("qbo_pushes").set(retry).where("id", "=", push.id).execute();
+    log.error({ err: error, realm: writer.company.realm_id, kind: push.kind, subject: push.subject_id, attempts, gave_up: gaveUp }, "QuickBooks refused a write");
+    return gaveUp;
+  }
+}
+
+const ref = z.object({ Id: z.string() });
+
+class Writer {
+  readonly company: QboConnection;
+  readonly #changes: Changes;
+  readonly #client: QboClient;
+
+  constructor(changes: Changes, client: QboClient, company: QboConnection) {
+    this.#changes = changes;
+    this.#client = client;
+    this.company = company;
+  }
+
+  /** @returns the object as QuickBooks has it now; undefined when there was nothing to do */
+  async write(push: QboPushTable): Promise<Done> {
+    if (push.kind === "invoice.create") return this.#createInvoice(push);
+    if (push.kind === "invoice.void") return this.#voidInvoice(push);
+    if (push.kind === "payment.create") return this.#createPayment(push);
+    return this.#voidPayment(push);
+  }
+
+  async #createInvoice(push: QboPushTable): Promise<Done> {
+    const invoice = await this.#invoice(push.subject_id);
+    if (invoice.qbo_id !== null || invoice.status === "void") return undefined;
+    const body = {
+      CustomerRef: { value: await this.#customer(push, invoice.customer) },
+      TxnDate: day(invoice.created_at),
+      DueDate: day(invoice.due_at),
+      PrivateNote: marker("invoice", invoice.id),
+      // Without an item QuickBooks takes a line for a remark and ignores its amount.
+      Line: [{ Amount: fromCents(invoice.amount_cents), DetailType: "SalesItemLineDetail", SalesItemLineDetail: { ItemRef: { value: await this.#item() } } }],
+    };
+    const answer = await this.#post("create", "invoice", push.id, body);
+    return { table: "invoices", id: invoice.id, copy: qboInvoice.parse(answer["Invoice"]) };
+  }
+
+  async #createPayment(push: QboPushTable): Promise<Done> {
+    const [payment, invoice] = [await this.#payment(push.subject_id), await this.#invoice(push.invoice_id)];
+    // An invoice from before the connection is not in QuickBooks, and its payments need not be.
+    if (payment.qbo_id !== null || !this.#isOurs(invoice)) return undefined;
+    const body = {
+      CustomerRef: { value: await this.#customer(push, invoice.customer) },
+      TotalAmt: fromCents(payment.amount_cents),
+      TxnDate: day(payment.created_at),
+      PrivateNote: marker("payment", payment.id),
+      Line: [{ Amount: fromCents(payment.amount_cents), LinkedTxn: [{ TxnId: invoice.qbo_id, TxnType: "Invoice" }] }],
+    };
+    const answer = await this.#post("create", "payment", push.id, body);
+    return { table: "payments", id: payment.id, copy: qboPayment.parse(answer["Payment"]) };
+  }
+
+  async #voidInvoice(push: QboPushTable): Promise<Done> {
+    const invoice = await this.#invoice(push.subject_id);
+    if (!this.#isOurs(invoice) || invoice.qbo_id === null) return undefined;
+    const answer = await this.#change("Invoice", invoice.qbo_id, push.id, { operation: "void" }, {});
+    return answer === undefined ? undefined : { table: "invoices", id: invoice.id, copy: qboInvoice.parse(answer) };
+  }
+
+  async #voidPayment(push: QboPushTable): Promise<Done> {
+    const payment = await this.#payment(push.subject_id);
+    if (!this.#isOurs(payment) || payment.qbo_id === null) return undefined;
+    const answer = await this.#change("Payment", payment.qbo_id, push.id, { operation: "update", include: "void" }, { sparse: true });
+    return answer === undefined ? undefined : { table: "payments", id: payment.id, copy: qboPayment.parse(answer) };
+  }
+
+  /** Changes an object on the base of its newest version. @returns undefined when it is gone */
+  async #change(entity: EntityName, id: string, requestId: string, query: Record<string, string>, body: Record<string, unknown>): Promise<unknown> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const { SyncToken } = z.object({ SyncToken: z.string() }).parse(await readOne(this.#client, this.company.realm_id, entity, id));
+        // A newer version is another request: the old one's answer must not be given for it.
+        const answer = await this.#post(query["operation"] ?? "update", entity.toLowerCase(), `${requestId}-${SyncToken}`, { ...body, Id: id, SyncToken }, query);
+        return answer[entity];
+      } catch (error) {
+        if (!(error instanceof QboFault)) throw error;
+        if (error.code === faultCodes.notFound) return undefined;
+        if (error.code !== faultCodes.staleSyncToken || attempt === 2) throw error;
+      }
+    }
+  }
+
+  async #customer(push: QboPushTable, name: string): Promise<string> {
+    // QuickBooks separates sub-customers by colons.
+    const displayName = name.replaceAll(":", " ").trim();
+    const found = await this.#findCustomer(displayName);
+    if (found !== undefined) return found;
+    try {
+      const answer = await this.#post("create", "customer", `${push.id}-c`, { DisplayName: displayName });
+      return ref.parse(answer["Customer"]).Id;
+    } catch (error) {
+      if (!(error instanceof QboFault) || error.code !== faultCodes.duplicateName) throw error;
+      const other = await this.#findCustomer(displayName);
+      if (other === undefined) throw error;
+      return other;
+    }
+  }
+
+  async #findCustomer(displayName: string): Promise<string | undefined> {
+    const page = await queryPage(this.#client, this.company.realm_id, "Customer", `WHERE DisplayName = ${quoted(displayName)}`, 1, 1);
+    return page.rows.length === 0 ? undefined : ref.parse(page.rows[0]).Id;
+  }
+
+  async #item(): Promise<string> {
+    const page = await queryPage(this.#client, this.company.realm_id, "Item", "WHERE Type = 'Service'", 1, 1);
+    if (page.rows.length === 0) throw new QboFault("no-item", "the company has no service item to put on an invoice: make one in QuickBooks");
+    return ref.parse(page.rows[0]).Id;
+  }
+
+  async #post(operation: string, path: string, requestId: string, body: unknown, query: Record<string, string> = {}): Promise<Record<string, unknown>> {
+    const answer = await this.#client.call(this.company.realm_id, { operation, path, query: { ...query, requestid: requestId }, body });
+    return z.record(z.string(), z.unknown()).parse(answer);
+  }
+
+  #isOurs(row: Pick<Invoice, "qbo_realm" | "qbo_id">): boolean {
+    return row.qbo_id !== null && row.qbo_realm === this.company.realm_id;
+  }
+
+  #invoice(id: string): Promise<Invoice> {
+    return this.#changes.store.db.selectFrom("invoices").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
+  }
+
+  #payment(id: string): Promise<Payment> {
+    return this.#changes.store.db.selectFrom("payments").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
+  }
+}
+
+const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);

@@ -1,0 +1,141 @@
+/** Does the QuickBooks work in the background: one process at a time for all companies, each company on its own. */
+import type { Logger } from "../../shared/log.ts";
+import type { Changes } from "../crm/unit.ts";
+import type { Lease } from "../store/lease.ts";
+import type { QboConnection } from "../store/tables.ts";
+import type { QboClient } from "./client.ts";
+import { findCompany, listCompanies } from "./companies.ts";
+import { QboNotAuthorised } from "./errors.ts";
+import { forgetOldEvents, workOffInbox } from "./inbox.ts";
+import { sendPushes } from "./push.ts";
+import { syncCompany } from "./sync.ts";
+
+export const workerLeaseMs = 60_000;
+const renewMs = workerLeaseMs / 4;
+const pollMs = 1_000;
+const firstBackoffMs = 5_000;
+const lastBackoffMs = 5 * 60_000;
+const forgetEveryMs = 60 * 60_000;
+
+export interface WorkerParts {
+  readonly changes: Changes;
+  readonly client: QboClient;
+  readonly lease: Lease;
+  readonly log: Logger;
+  /** Time between two synchronisations of a company, in milliseconds. */
+  readonly syncMs: number;
+}
+
+export class QboWorker {
+  readonly #parts: WorkerParts;
+  readonly #stop = new AbortController();
+  readonly #failures = new Map<string, { count: number; until: number }>();
+  readonly #busy = new Map<string, Promise<void>>();
+  #heldUntil = 0;
+  #forgotAt = 0;
+  #running: Promise<void> | undefined;
+  #wake = new AbortController();
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Looks for work now. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
+  /** Waits for the companies' current steps. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.wake();
+    await this.#running;
+    await Promise.all(this.#busy.values());
+    await this.#parts.lease.release().catch(() => undefined);
+  }
+
+  async #run(): Promise<void> {
+    const { changes, log } = this.#parts;
+    while (!this.#stop.signal.aborted) {
+      try {
+        if (await this.#hold()) await this.#round();
+      } catch (error) {
+        log.error({ err: error }, "the QuickBooks worker cannot read the store");
+      }
+      if (this.#wake.signal.aborted) this.#wake = new AbortController();
+      else await changes.clock.sleep(pollMs, this.#wake.signal);
+    }
+  }
+
+  async #hold(): Promise<boolean> {
+    const now = this.#parts.changes.clock.now();
+    if (now < this.#heldUntil) return true;
+    if (!(await this.#parts.lease.hold())) return false;
+    this.#heldUntil = now + renewMs;
+    return true;
+  }
+
+  /** Starts on every company that is not being worked on; a company that waits for its limit holds up no other. */
+  async #round(): Promise<void> {
+    const { changes } = this.#parts;
+    const now = changes.clock.now();
+    if (now - this.#forgotAt > forgetEveryMs) {
+      this.#forgotAt = now;
+      await forgetOldEvents(changes);
+    }
+    for (const company of await listCompanies(changes.store.db)) {
+      const realm = company.realm_id;
+      if (company.state !== "connected" || this.#busy.has(realm) || (this.#failures.get(realm)?.until ?? 0) > now) continue;
+      this.#busy.set(realm, this.#serve(company).finally(() => this.#busy.delete(realm)));
+    }
+  }
+
+  async #serve(company: QboConnection): Promise<void> {
+    const { changes, client, log } = this.#parts;
+    const realm = company.realm_id;
+    try {
+      if (this.#isDue(company)) await this.#sync(company);
+      const fresh = await findCompany(changes.store.db, realm);
+      // Webhooks wait for the first import, or what they announce would be taken for news.
+      if (fresh === undefined || fresh.imported_at === null) return;
+      await workOffInbox(changes, client, fresh, log);
+      await sendPushes(changes, client, fresh, log);
+      this.#failures.delete(realm);
+      // A synchronisation clears it too, but the next one may be minutes away.
+      if (fresh.problem !== null) await this.#setProblem(realm, null);
+    } catch (error) {
+      await this.#failed(company, error);
+    }
+  }
+
+  #isDue(company: QboConnection): boolean {
+    return company.imported_at === null || company.sync_requested_at !== null || this.#parts.changes.clock.now() - (company.last_sync_at ?? 0) >= this.#parts.syncMs;
+  }
+
+  async #sync(company: QboConnection): Promise<void> {
+    const { changes, client, log } = this.#parts;
+    await syncCompany(changes, client, company, log);
+    if (company.sync_requested_at === null) return;
+    const asked = changes.store.db.updateTable("qbo_connections").set({ sync_requested_at: null }).where("realm_id", "=", company.realm_id);
+    // Only the request that this run has answered; a later one asks for another run.
+    await asked.where("sync_requested_at", "=", company.sync_requested_at).execute();
+  }
+
+  async #failed(company: QboConnection, error: unknown): Promise<void> {
+    const { changes, log } = this.#parts;
+    const count = (this.#failures.get(company.realm_id)?.count ?? 0) + 1;
+    const pause = Math.min(lastBackoffMs, firstBackoffMs * 2 ** (count - 1));
+    this.#failures.set(company.realm_id, { count, until: changes.clock.now() + pause });
+    const problem = error instanceof Error ? error.message.slice(0, 500) : "unknown";
+    if (!(error instanceof QboNotAuthorised)) log.error({ err: error, realm: company.realm_id, failures: count }, "work with QuickBooks broke off and will be taken up again");
+    await this.#setProblem(company.realm_id, problem).catch(() => undefined);
+  }
+
+  async #setProblem(realm: string, problem: string | null): Promise<void> {
+    await this.#parts.changes.store.db.updateTable("qbo_connections").set({ problem }).where("realm_id", "=", realm).where("state", "=", "connected").execute();
+  }
+}

@@ -1,0 +1,74 @@
+/** Tells events from what must be parked, byte for byte the same way wherever a message is read. */
+import { isUtf8 } from "node:buffer";
+import { isDeeperThan } from "../shared/nesting.ts";
+
+/** Why a message is no event; the `reason` label of `crm_events_dead_letters_total`. */
+export type Rejection = "tombstone" | "too_large" | "bad_utf8" | "bad_json" | "unknown_version" | "control_characters" | "bad_envelope";
+
+export const rejections: readonly Rejection[] = ["tombstone", "too_large", "bad_utf8", "bad_json", "unknown_version", "control_characters", "bad_envelope"];
+
+export type CheckedEvent =
+  /** `json` is the event on one line; `at` is the event's own time in milliseconds. */
+  | { readonly ok: true; readonly json: Buffer; readonly at: number }
+  /** `detail` names the field at fault and holds nothing of the message's content. */
+  | { readonly ok: false; readonly reason: Rejection; readonly detail: string };
+
+/** Version of the envelope that this program understands. */
+const knownVersion = 1;
+const maxFieldLength = 256;
+/** Levels of lists and objects, the event's own included; no reader of a stream must run out of stack. */
+const maxLevels = 64;
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
+/** C0, DEL, C1 and the two Unicode line ends. */
+const control = /[\p{Cc}\u2028\u2029]/u;
+
+const reject = (reason: Rejection, detail: string): CheckedEvent => ({ ok: false, reason, detail });
+
+/**
+ * Checks the value of a message.
+ * @param value null is a tombstone
+ * @param maxBytes longer values are refused unread
+ */
+export function checkEvent(value: Buffer | null | undefined, maxBytes: number): CheckedEvent {
+  if (value === null || value === undefined) return reject("tombstone", "the message has no value");
+  if (value.length > maxBytes) return reject("too_large", `${value.length} bytes are more than ${maxBytes}`);
+  if (!isUtf8(value)) return reject("bad_utf8", "the value is not UTF-8");
+  let event: unknown;
+  try {
+    event = JSON.parse(value.toString("utf8"));
+  } catch {
+    return reject("bad_json", "the value is not JSON");
+  }
+  if (isDeeperThan(event, maxLevels)) return reject("bad_envelope", `the value is nested on more than ${maxLevels} levels`);
+  // A line end inside the value would end the SSE field: only JSON's white space can hold one, and it is written anew.
+  const cut = value.includes(lineFeed) || value.includes(carriageReturn);
+  return checkEnvelope(event, cut ? Buffer.from(JSON.stringify(event)) : value);
+}
+
+function checkEnvelope(event: unknown, json: Buffer): CheckedEvent {
+  if (!isObject(event)) return reject("bad_envelope", "the value is not an object");
+  if (event["version"] !== knownVersion) return reject("unknown_version", `version is not ${knownVersion}`);
+  const aggregate = event["aggregate"];
+  if (!isObject(aggregate)) return reject("bad_envelope", "aggregate is not an object");
+  const fault =
+    faultOf("id", event["id"]) ??
+    faultOf("type", event["type"]) ??
+    faultOf("org_id", event["org_id"]) ??
+    faultOf("aggregate.type", aggregate["type"]) ??
+    faultOf("aggregate.id", aggregate["id"]);
+  if (fault !== undefined) return fault;
+  if (!isObject(event["data"])) return reject("bad_envelope", "data is not an object");
+  const ts = event["ts"];
+  const at = typeof ts === "string" && isoTime.test(ts) ? Date.parse(ts) : Number.NaN;
+  return Number.isNaN(at) ? reject("bad_envelope", "ts is not an ISO 8601 time") : { ok: true, json, at };
+}
+
+function faultOf(field: string, value: unknown): CheckedEvent | undefined {
+  if (typeof value !== "string" || value === "") return reject("bad_envelope", `${field} is not a text`);
+  if (value.length > maxFieldLength) return reject("bad_envelope", `${field} is longer than ${maxFieldLength} characters`);
+  return control.test(value) ? reject("control_characters", `${field} has control characters`) : undefined;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);

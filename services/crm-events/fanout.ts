@@ -1,0 +1,168 @@
+/** Reads every partition outside the consumer group and gives all events to the hub, on each replica. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { KafkaConnection } from "../shared/kafka.ts";
+import type { Logger } from "../shared/log.ts";
+import type { CircuitBreaker } from "./breaker.ts";
+import { checkEvent } from "./event.ts";
+import { FetchLoop } from "./fetch-loop.ts";
+import type { FreshEvent, Hub } from "./hub.ts";
+import type { EventsMetrics } from "./metrics.ts";
+import { TopicGone, TopicReader, type FetchedPartition } from "./topic-reader.ts";
+
+export interface FanoutOptions {
+  readonly connection: KafkaConnection;
+  readonly topic: string;
+  readonly hub: Hub;
+  readonly breaker: CircuitBreaker;
+  readonly metrics: EventsMetrics;
+  readonly log: Logger;
+  /** Events read again at the start, for history. */
+  readonly historyEvents: number;
+  /** Longer messages are no events. */
+  readonly maxEventBytes: number;
+}
+
+/** Bytes of one answer: enough for full speed, little enough for 256 MiB. */
+const fetchBytes = 1 << 20;
+/** Bytes given to all clients before the event loop turns. */
+const sliceBytes = 64 * 1024;
+/** How long a fetch waits for news; it ends with the first message. */
+const maxWaitMs = 2_000;
+const pauseMs = 1_000;
+
+export class Fanout {
+  readonly #options: FanoutOptions;
+  readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
+  /** Where the topic ended when reading began: what is below is only history. */
+  #liveFrom: number[] = [];
+
+  constructor(options: FanoutOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to read, and goes on until `close`, whatever happens to Kafka. */
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    let said = "";
+    while (!signal.aborted) {
+      try {
+        await this.#readTopic(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        const text = String(error);
+        // Said once, however long it lasts.
+        if (text !== said) this.#options.log.warn({ err: error }, error instanceof TopicGone ? "waiting for the topic" : "fan-out starts again");
+        said = text;
+        await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Reads one incarnation of the topic until it is gone. */
+  async #readTopic(signal: AbortSignal): Promise<void> {
+    const { breaker, connection, log, topic } = this.#options;
+    const reader = new TopicReader({ ...connection, clientId: `${connection.clientId}-fanout` }, topic, maxWaitMs);
+    const close = () => void reader.close().catch(() => undefined);
+    // Ends the fetch that waits for news.
+    signal.addEventListener("abort", close);
+    try {
+      const loop = await this.#begin(reader, signal);
+      log.info({ partitions: loop.facts.leaders.length, epoch: loop.facts.epoch }, "fan-out reads");
+      await loop.run();
+    } catch (error) {
+      if (error instanceof TopicGone) breaker.success();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", close);
+      await reader.close().catch(() => undefined);
+    }
+  }
+
+  /** Finds out where to begin: where this replica left off, or so far back that history is full. */
+  async #begin(reader: TopicReader, signal: AbortSignal): Promise<FetchLoop> {
+    const { breaker, historyEvents, hub, log } = this.#options;
+    await breaker.permit(signal);
+    try {
+      const facts = await reader.describe();
+      const { starts, ends } = await reader.bounds();
+      breaker.success();
+      const known = hub.history?.position;
+      const goOn = known?.epoch === facts.epoch;
+      const from = goOn ? facts.leaders.map((_, p) => known.next[p] ?? 0) : ends.map((end, p) => Math.max(starts[p] ?? 0, end - historyEvents));
+      if (!goOn) {
+        this.#liveFrom = ends;
+        hub.start({ epoch: facts.epoch, next: from }, ends);
+      }
+      const loop: FetchLoop = new FetchLoop(
+        {
+          reader,
+          breaker,
+          signal,
+          maxBytes: fetchBytes,
+          onFetched: (fetched) => this.#give(fetched, signal),
+          onOutOfRange: (partition, bounds) => this.#skip(partition, bounds),
+          onPartitions: (count) => this.#addPartitions(loop, count),
+          onError: (error) => log.warn({ err: error }, "could not fetch events"),
+        },
+        facts,
+      );
+      loop.assign(new Map(from.map((next, partition) => [partition, next])));
+      return loop;
+    } catch (error) {
+      if (!(error instanceof TopicGone)) breaker.failure(error);
+      throw error;
+    }
+  }
+
+  /** Gives what was fetched in slices, each when the clients have room for it. */
+  async #give({ partition, messages, next, end }: FetchedPartition, signal: AbortSignal): Promise<void> {
+    const { hub, maxEventBytes, metrics } = this.#options;
+    let slice: FreshEvent[] = [];
+    let bytes = 0;
+    for (const { offset, record } of messages) {
+      const checked = checkEvent(record.value, maxEventBytes);
+      // What is no event is parked by the group's member, not here.
+      if (!checked.ok) continue;
+      slice.push({ offset, json: checked.json, ...(offset >= (this.#liveFrom[partition] ?? 0) && { at: checked.at }) });
+      bytes += checked.json.length;
+      if (bytes < sliceBytes) continue;
+      hub.publish(partition, slice, offset + 1);
+      slice = [];
+      bytes = 0;
+      await hub.room();
+      if (signal.aborted) return;
+    }
+    hub.publish(partition, slice, next);
+    await hub.room();
+    metrics.fanoutLag.set({ partition: `${partition}` }, end - next);
+  }
+
+  /** Partitions that were added while reading are read from their start. */
+  #addPartitions(loop: FetchLoop, count: number): void {
+    const { hub, log } = this.#options;
+    log.warn({ partitions: count }, "the topic has more partitions now");
+    for (let partition = hub.history!.position.next.length; partition < count; partition++) {
+      hub.publish(partition, [], 0);
+      loop.add(partition, 0);
+    }
+  }
+
+  #skip(partition: number, { start, end }: { start: number; end: number }): number {
+    const { hub, log } = this.#options;
+    const from = hub.history!.position.next[partition] ?? 0;
+    const to = from < start ? start : end;
+    log.error({ partition, from, to }, "Kafka no longer holds the next events of a partition");
+    hub.lost(partition, to);
+    return to;
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Fetches partitions for ever, each from the broker that leads it, and gives what comes to a handler.
+ * A broker is asked again only when the handler is done with its last answer, so nothing piles up.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CircuitBreaker } from "./breaker.ts";
+import { PartitionsOutOfRange, TopicGone, type FetchedPartition, type TopicFacts, type TopicReader } from "./topic-reader.ts";
+
+export interface FetchLoopOptions {
+  readonly reader: TopicReader;
+  readonly breaker: CircuitBreaker;
+  readonly signal: AbortSignal;
+  /** Bytes of one answer. */
+  readonly maxBytes: number;
+  /** Handles what was fetched of one partition; the loop reads on from `fetched.next`. */
+  readonly onFetched: (fetched: FetchedPartition) => Promise<void> | void;
+  /** The broker does not hold the next offset. @returns where to go on */
+  readonly onOutOfRange: (partition: number, bounds: { readonly start: number; readonly end: number }) => number;
+  /** The topic has another number of partitions than before. */
+  readonly onPartitions: (count: number) => void;
+  /** A fetch failed and will be repeated. */
+  readonly onError: (error: unknown) => void;
+}
+
+const retryMs = 250;
+/** How often leaders, and new partitions, are looked for. */
+const refreshMs = 5_000;
+/** A partition without a leader, or a broker without a partition, is looked at again after this. */
+const idleMs = 200;
+
+export class FetchLoop {
+  readonly #options: FetchLoopOptions;
+  /** Next offset of each partition that is wanted. */
+  readonly #next = new Map<number, number>();
+  #facts: TopicFacts;
+  #refreshedAt: number;
+  readonly #running = new Map<number, Promise<void>>();
+  /** What ended the loop. */
+  #failure: { readonly error: unknown } | undefined;
+  readonly #stop = new AbortController();
+
+  constructor(options: FetchLoopOptions, facts: TopicFacts) {
+    this.#options = options;
+    this.#facts = facts;
+    this.#refreshedAt = performance.now();
+  }
+
+  get facts(): TopicFacts {
+    return this.#facts;
+  }
+
+  /** Sets what is read, and from where; partitions that are not named are read no more. */
+  assign(positions: ReadonlyMap<number, number>): void {
+    this.#next.clear();
+    for (const [partition, next] of positions) this.#next.set(partition, next);
+  }
+
+  /** Adds a partition. */
+  add(partition: number, next: number): void {
+    this.#next.set(partition, next);
+  }
+
+  /**
+   * Runs until the signal is aborted.
+   * @throws TopicGone when the topic is no longer the one that the loop began with, or what a handler threw
+   */
+  async run(): Promise<void> {
+    const stop = AbortSignal.any([this.#options.signal, this.#stop.signal]);
+    const fail = (error: unknown) => {
+      this.#failure ??= { error };
+      this.#stop.abort();
+    };
+    while (!stop.aborted) {
+      for (const node of new Set(this.#facts.leaders)) {
+        if (node >= 0 && !this.#running.has(node)) this.#running.set(node, this.#serve(node, stop).catch(fail));
+      }
+      await sleep(idleMs, undefined, { signal: stop }).catch(() => undefined);
+      // Otherwise those who fetch look for new leaders.
+      if (this.#running.size === 0) await this.#attempt(stop, () => this.#refresh()).catch(fail);
+    }
+    await Promise.all(this.#running.values());
+    if (this.#failure !== undefined && !this.#options.signal.aborted) throw this.#failure.error;
+  }
+
+  /** Looks for new leaders and partitions, when that was not done for a while. */
+  async #refresh(): Promise<void> {
+    if (performance.now() - this.#refreshedAt < refreshMs) return;
+    const facts = await this.#options.reader.describe();
+    if (facts.epoch !== this.#facts.epoch) throw new TopicGone("the topic was made anew");
+    const more = facts.leaders.length !== this.#facts.leaders.length;
+    this.#facts = facts;
+    this.#refreshedAt = performance.now();
+    if (more) this.#options.onPartitions(facts.leaders.length);
+  }
+
+  /** Does one thing when the breaker permits, and tells it how that went. @returns undefined when it failed */
+  async #attempt<T>(stop: AbortSignal, action: () => Promise<T>): Promise<T | undefined> {
+    const { breaker } = this.#options;
+    try {
+      await breaker.permit(stop);
+    } catch {
+      return undefined;
+    }
+    try {
+      const result = await action();
+      breaker.success();
+      return result;
+    } catch (error) {
+      await this.#recover(error, stop);
+      return undefined;
+    }
+  }
+
+  async #serve(node: number, stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      const wanted = [...this.#next].filter(([partition]) => this.#facts.leaders[partition] === node).map(([partition, offset]) => ({ partition, offset }));
+      if (wanted.length > 0) await this.#once(node, wanted, stop);
+      else await this.#idle(stop);
+    }
+  }
+
+  /** This broker leads nothing that is wanted; what is wanted may have no known leader at all. */
+  async #idle(stop: AbortSignal): Promise<void> {
+    await sleep(idleMs, undefined, { signal: stop }).catch(() => undefined);
+    if (this.#next.size > 0) await this.#attempt(stop, () => this.#refresh());
+  }
+
+  async #once(node: number, wanted: readonly { partition: number; offset: number }[], stop: AbortSignal): Promise<void> {
+    const { maxBytes, reader } = this.#options;
+    const fetched = await this.#attempt(stop, async () => {
+      // Under the same permit: that Kafka tells who leads does not mean that the leader can be reached.
+      await this.#refresh();
+      return reader.fetch(node, this.#facts, wanted, maxBytes);
+    });
+    if (fetched === undefined) return;
+    for (const part of fetched) {
+      if (stop.aborted) return;
+      const asked = wanted.find(({ partition }) => partition === part.partition);
+      // Assigned elsewhere, or anew, while the broker was asked.
+      if (asked === undefined || this.#next.get(part.partition) !== asked.offset) continue;
+      this.#next.set(part.partition, part.next);
+      await this.#options.onFetched(part);
+    }
+  }
+
+  async #recover(error: unknown, stop: AbortSignal): Promise<void> {
+    const { breaker, onError, onOutOfRange, reader } = this.#options;
+    if (error instanceof TopicGone) {
+      breaker.success();
+      throw error;
+    }
+    if (stop.aborted) return breaker.abandon();
+    try {
+      if (error instanceof PartitionsOutOfRange) {
+        const { starts, ends } = await reader.bounds();
+        breaker.success();
+        for (const partition of error.partitions) this.#next.set(partition, onOutOfRange(partition, { start: starts[partition] ?? 0, end: ends[partition] ?? 0 }));
+        return;
+      }
+    } catch (failure) {
+      error = failure;
+    }
+    breaker.failure(error);
+    onError(error);
+    // The leader may be another broker by now.
+    this.#refreshedAt = Number.NEGATIVE_INFINITY;
+    await sleep(retryMs, undefined, { signal: stop }).catch(() => undefined);
+  }
+}

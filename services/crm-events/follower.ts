@@ -1,0 +1,170 @@
+/** Brings one client from where it left off to the present, without a hole or with an explicit gap, at the client's own pace. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { History } from "./history.ts";
+import type { Client, Hub } from "./hub.ts";
+import { Cursor, type Position } from "./position.ts";
+import { eventParts, Frame, gapFrame, openingFrame, type GapReason } from "./sse.ts";
+import { OffsetOutOfRange } from "./topic-log.ts";
+
+/** Bytes written before the client's pace is looked at. */
+const sliceBytes = 64 * 1024;
+/** Pause before Kafka is asked again after it could not answer. */
+const retryMs = 500;
+
+export class Follower {
+  readonly #hub: Hub;
+  readonly #client: Client;
+  #history!: History;
+  #cursor!: Cursor;
+  /** Next entry of the history to look at. */
+  #seq = 0;
+
+  constructor(hub: Hub, client: Client) {
+    this.#hub = hub;
+    this.#client = client;
+  }
+
+  /**
+   * Serves a client that has just come, until it is up to date or gone.
+   * @param named whether it named a position
+   * @param position undefined when it named none or one that cannot be read
+   */
+  async run(named: boolean, position: Position | undefined): Promise<void> {
+    const history = await this.#ready();
+    if (history === undefined) return;
+    if (!named) return this.#resume(history, this.#hub.now(history));
+    if (position === undefined) return this.#gap("unreadable", undefined);
+    const reason = await this.#judge(history, position);
+    if (this.#client.closed) return;
+    if (reason !== undefined) return this.#gap(reason, position);
+    return this.#resume(history, position);
+  }
+
+  async #resume(history: History, position: Position): Promise<void> {
+    this.#hub.write(this.#client, openingFrame(this.#hub.retry(), position));
+    return this.#follow(history, position);
+  }
+
+  /** Serves a client whose topic was made anew under it. */
+  async restart(reason: GapReason, from: Position): Promise<void> {
+    return this.#gap(reason, from);
+  }
+
+  /** @returns undefined when the client is gone before Kafka was reached */
+  async #ready(): Promise<History | undefined> {
+    while (!this.#client.closed) {
+      if (this.#hub.history !== undefined) return this.#hub.history;
+      await this.#hub.changed;
+    }
+    return undefined;
+  }
+
+  /** Whether every event behind a position can still be given. */
+  async #judge(history: History, position: Position): Promise<GapReason | undefined> {
+    const { epoch, next } = history.position;
+    if (position.epoch !== epoch) return "epoch";
+    if (position.next.length > next.length) return "ahead";
+    const at = (p: number) => position.next[p] ?? 0;
+    if (next.every((offset, p) => at(p) <= offset && at(p) >= history.from(p))) return undefined;
+    const bounds = await this.#askKafka(() => this.#hub.options.topic.bounds());
+    if (bounds === undefined) return undefined;
+    if (bounds.ends.some((end, p) => at(p) > end)) return "ahead";
+    if (bounds.starts.some((start, p) => at(p) < start)) return "expired";
+    const missing = bounds.ends.reduce((sum, end, p) => sum + Math.max(0, end - at(p)), 0);
+    return missing > this.#hub.options.replayEvents ? "too_far" : undefined;
+  }
+
+  /** Repeats until Kafka answers. @returns undefined when the client is gone first */
+  async #askKafka<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    while (!this.#client.closed) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (error instanceof OffsetOutOfRange) throw error;
+        await sleep(retryMs);
+      }
+    }
+    return undefined;
+  }
+
+  async #gap(reason: GapReason, from: Position | undefined): Promise<void> {
+    const history = this.#hub.history!;
+    const to = this.#hub.now(history);
+    // Without an id of its own: a client that is cut off between the two blocks must not believe that it has everything.
+    this.#hub.write(this.#client, openingFrame(this.#hub.retry()));
+    this.#hub.write(this.#client, gapFrame(reason, from, to));
+    return this.#follow(history, to);
+  }
+
+  async #follow(history: History, from: Position): Promise<void> {
+    this.#history = history;
+    this.#cursor = new Cursor(from);
+    this.#seq = history.firstSeq;
+    while (!this.#client.closed) {
+      if (this.#hub.history !== history) return this.#gap(this.#hub.reasonOfRestart, this.#cursor);
+      const behind = this.#partitionBehindHistory();
+      if (behind !== undefined) {
+        const reason = await this.#replay(behind);
+        if (reason !== undefined) return this.#gap(reason, this.#cursor);
+      } else if (!(await this.#giveFromHistory())) {
+        if (this.#upToDate()) return this.#hub.goLive(this.#client);
+        await this.#hub.changed;
+      }
+    }
+  }
+
+  #next(partition: number): number {
+    return this.#cursor.next[partition] ?? 0;
+  }
+
+  #partitionBehindHistory(): number | undefined {
+    const index = this.#history.position.next.findIndex((_, p) => this.#next(p) < this.#history.from(p));
+    return index === -1 ? undefined : index;
+  }
+
+  #upToDate(): boolean {
+    return this.#history.position.next.every((offset, p) => this.#next(p) <= offset);
+  }
+
+  /** One slice from Kafka. @returns why there is a gap, when the events are gone */
+  async #replay(partition: number): Promise<GapReason | undefined> {
+    try {
+      const slice = await this.#askKafka(() => this.#hub.options.topic.read(this.#cursor.epoch, partition, this.#next(partition)));
+      if (slice === undefined) return undefined;
+      const parts: Buffer[] = [];
+      for (const { offset, json } of slice.events) {
+        this.#cursor.advance(partition, offset + 1);
+        parts.push(...eventParts(this.#cursor.id, json));
+      }
+      this.#cursor.advance(partition, slice.next);
+      await this.#give(parts);
+      return undefined;
+    } catch (error) {
+      if (error instanceof OffsetOutOfRange) return "expired";
+      throw error;
+    }
+  }
+
+  /** One slice from this replica's history. @returns false when there is nothing left in it for this client */
+  async #giveFromHistory(): Promise<boolean> {
+    const history = this.#history;
+    const parts: Buffer[] = [];
+    this.#seq = Math.max(this.#seq, history.firstSeq);
+    for (let bytes = 0; this.#seq < history.nextSeq && bytes < sliceBytes; this.#seq++) {
+      const { partition, offset, json } = history.at(this.#seq);
+      // The client may be ahead in some partitions: another replica had read further in them.
+      if (offset < this.#next(partition)) continue;
+      this.#cursor.advance(partition, offset + 1);
+      parts.push(...eventParts(this.#cursor.id, json));
+      bytes += json.length;
+    }
+    if (parts.length === 0) return false;
+    await this.#give(parts);
+    return true;
+  }
+
+  async #give(parts: Buffer[]): Promise<void> {
+    if (parts.length === 0) return;
+    if (!this.#hub.write(this.#client, new Frame(Buffer.concat(parts)))) await this.#client.transport.writable();
+  }
+}

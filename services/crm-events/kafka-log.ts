@@ -1,0 +1,70 @@
+/** The topic as resuming streams read it, over one connection: they take turns. */
+import type { KafkaConnection } from "../shared/kafka.ts";
+import { checkEvent } from "./event.ts";
+import { OffsetOutOfRange, type LogSlice, type TopicLog } from "./topic-log.ts";
+import { PartitionsOutOfRange, TopicReader, type TopicFacts } from "./topic-reader.ts";
+
+/** Bytes of one read: a client that reads slowly holds no more than that. */
+const sliceBytes = 256 * 1024;
+/** Ends and leaders may be this old. */
+const maxAgeMs = 500;
+
+export class KafkaLog implements TopicLog {
+  readonly #reader: TopicReader;
+  readonly #maxEventBytes: number;
+  #queue: Promise<unknown> = Promise.resolve();
+  #facts: { value: TopicFacts; at: number } | undefined;
+  #bounds: { value: { starts: number[]; ends: number[] }; at: number } | undefined;
+
+  constructor(connection: KafkaConnection, topic: string, maxEventBytes: number) {
+    this.#reader = new TopicReader({ ...connection, clientId: `${connection.clientId}-replay` }, topic, 100);
+    this.#maxEventBytes = maxEventBytes;
+  }
+
+  read(epoch: string, partition: number, from: number): Promise<LogSlice> {
+    return this.#inTurn(async () => {
+      const facts = await this.#describe();
+      if (facts.epoch !== epoch) throw new OffsetOutOfRange("the topic was made anew");
+      const [fetched] = await this.#fetch(facts, partition, from);
+      if (fetched === undefined) return { events: [], next: from };
+      const events = fetched.messages.flatMap(({ offset, record }) => {
+        const checked = checkEvent(record.value, this.#maxEventBytes);
+        return checked.ok ? [{ offset, json: checked.json }] : [];
+      });
+      return { events, next: fetched.next };
+    });
+  }
+
+  bounds(): Promise<{ starts: number[]; ends: number[] }> {
+    return this.#inTurn(async () => {
+      // Asked by many at once after a restart, and then answered once.
+      if (this.#bounds === undefined || performance.now() - this.#bounds.at > maxAgeMs) this.#bounds = { value: await this.#reader.bounds(), at: performance.now() };
+      return this.#bounds.value;
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#reader.close();
+  }
+
+  async #fetch(facts: TopicFacts, partition: number, offset: number) {
+    try {
+      return await this.#reader.fetch(facts.leaders[partition] ?? -1, facts, [{ partition, offset }], sliceBytes);
+    } catch (error) {
+      if (error instanceof PartitionsOutOfRange) throw new OffsetOutOfRange(error.message);
+      this.#facts = undefined;
+      throw error;
+    }
+  }
+
+  async #describe(): Promise<TopicFacts> {
+    if (this.#facts === undefined || performance.now() - this.#facts.at > maxAgeMs * 10) this.#facts = { value: await this.#reader.describe(), at: performance.now() };
+    return this.#facts.value;
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(task, task);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+}

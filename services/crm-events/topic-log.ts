@@ -1,0 +1,25 @@
+/** What resuming streams need of the topic beyond the replica's own history. */
+import type { FreshEvent } from "./hub.ts";
+
+/** The offset is not, or no longer, in the partition. */
+export class OffsetOutOfRange extends Error {
+  override readonly name = "OffsetOutOfRange";
+}
+
+export interface LogSlice {
+  readonly events: readonly FreshEvent[];
+  /** Next offset behind the slice, behind what is no event too. */
+  readonly next: number;
+}
+
+export interface TopicLog {
+  /**
+   * Reads a partition from an offset on, up to some hundred KiB.
+   * @param epoch incarnation of the topic that the offset belongs to
+   * @throws OffsetOutOfRange when Kafka does not hold that offset, or holds another incarnation
+   * @throws any other error when Kafka cannot be reached; the caller tries again
+   */
+  read(epoch: string, partition: number, from: number): Promise<LogSlice>;
+  /** First offset held and next offset to be written, by partition. @throws when Kafka cannot be reached */
+  bounds(): Promise<{ readonly starts: readonly number[]; readonly ends: readonly number[] }>;
+}

@@ -1,0 +1,133 @@
+/** Connections to Kafka: the options that every client shares, an idempotent producer, and a topic that must exist. */
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { Admin, compatibilityPartitioner, findErrorBy, Producer, stringSerializers, type BaseOptions } from "@platformatic/kafka";
+import type { z } from "zod";
+import { readSecret, type kafkaEnv } from "./env.ts";
+
+/** The variables of `kafkaEnv`, read. */
+export type KafkaEnv = Readonly<z.infer<z.ZodObject<typeof kafkaEnv>>>;
+
+/** What every client of the library takes; spread it and add what the client needs. */
+export type KafkaConnection = Pick<
+  BaseOptions,
+  "clientId" | "bootstrapBrokers" | "tls" | "tlsServerName" | "sasl" | "connectTimeout" | "requestTimeout" | "timeout" | "retries" | "retryDelay"
+>;
+
+/** A topic exists, but not with the partition count that the configuration asks for. */
+export class WrongPartitionCount extends Error {
+  override readonly name = "WrongPartitionCount";
+}
+
+const brokerHosts = (env: KafkaEnv): string[] => env.KAFKA_BROKERS.map((b) => b.replace(/:\d+$/, ""));
+
+function tlsOptions(env: KafkaEnv): Pick<KafkaConnection, "tls" | "tlsServerName"> {
+  if (!env.KAFKA_TLS) {
+    if (env.KAFKA_TLS_CA_FILE !== undefined) throw new Error("KAFKA_TLS_CA_FILE is set but KAFKA_TLS is not true: set KAFKA_TLS=true or remove the file");
+    return {};
+  }
+  const ca = env.KAFKA_TLS_CA_FILE === undefined ? {} : { ca: readFileSync(env.KAFKA_TLS_CA_FILE, "utf8") };
+  // A server name may not be an address; Node then checks the certificate against the address itself.
+  return { tls: ca, tlsServerName: !brokerHosts(env).some((host) => isIP(host.replace(/^\[|\]$/g, "")) !== 0) };
+}
+
+function saslOptions(env: KafkaEnv): Pick<KafkaConnection, "sasl"> {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD_FILE: file } = env;
+  if (mechanism === undefined) {
+    if (username !== undefined || file !== undefined) throw new Error("KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD_FILE is set without KAFKA_SASL_MECHANISM: set it to PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512");
+    return {};
+  }
+  if (username === undefined) throw new Error("KAFKA_SASL_USERNAME: required with KAFKA_SASL_MECHANISM");
+  if (file === undefined) throw new Error("KAFKA_SASL_PASSWORD_FILE: required with KAFKA_SASL_MECHANISM");
+  // Read at each connection, so that a swapped password needs no restart.
+  return { sasl: { mechanism, username, password: () => readSecret(file) } };
+}
+
+/**
+ * Connection options of one client.
+ * @param env the service's environment, read with `kafkaEnv`
+ * @param clientId name that the broker logs, without spaces
+ * @returns options with short time-outs and few retries: callers repeat by themselves, since an endless retry inside the
+ *   library keeps every error of an outage in memory
+ * @throws Error that names the variable, for TLS or SASL settings that contradict each other or a CA file that cannot be read
+ */
+export function kafkaConnection(env: KafkaEnv, clientId: string): KafkaConnection {
+  return {
+    clientId,
+    bootstrapBrokers: [...env.KAFKA_BROKERS],
+    connectTimeout: 5_000,
+    requestTimeout: 10_000,
+    timeout: 5_000,
+    retries: 2,
+    retryDelay: 250,
+    ...tlsOptions(env),
+    ...saslOptions(env),
+  };
+}
+
+/** A producer whose keys, values and headers are text. */
+export type TextProducer = Producer<string, string, string, string>;
+
+/**
+ * An idempotent producer that waits for all in-sync replicas and places keys as the Java client does.
+ * After a failed send close it and make another: its sequence numbers no longer say what the broker holds.
+ */
+export function createProducer(connection: KafkaConnection): TextProducer {
+  return new Producer({ ...connection, idempotent: true, serializers: stringSerializers, partitioner: compatibilityPartitioner });
+}
+
+/** The first cause of a client's error in one line: the library wraps every attempt of every broker around it. */
+export function kafkaReason(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return kafkaReason(error.errors.at(-1));
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message.replace(/\.$/, "")}: ${kafkaReason(error.cause)}` : error.message;
+}
+
+/** A topic that must exist. */
+export interface TopicSpec {
+  readonly topic: string;
+  readonly partitions: number;
+  /** Copies of each partition; with 3 or more a write needs two of them. */
+  readonly replication: number;
+}
+
+async function partitionsOf(admin: Admin, topic: string): Promise<number | undefined> {
+  const names = await admin.listTopics();
+  if (!names.includes(topic)) return undefined;
+  const metadata = await admin.metadata({ topics: [topic], forceUpdate: true });
+  return metadata.topics.get(topic)?.partitionsCount;
+}
+
+async function createTopic(admin: Admin, spec: TopicSpec): Promise<void> {
+  const configs = spec.replication >= 3 ? [{ name: "min.insync.replicas", value: "2" }] : [];
+  try {
+    await admin.createTopics({ topics: [spec.topic], partitions: spec.partitions, replicas: spec.replication, configs });
+  } catch (error) {
+    // Another replica was faster.
+    if (!(error instanceof Error) || findErrorBy(error, "apiId", "TOPIC_ALREADY_EXISTS") === null) throw error;
+  }
+}
+
+/**
+ * Creates a topic that is not there yet.
+ * @throws WrongPartitionCount when it is there with another partition count
+ * @throws the library's error when no broker answers
+ */
+export async function ensureTopic(connection: KafkaConnection, spec: TopicSpec): Promise<"created" | "present"> {
+  const admin = new Admin({ ...connection });
+  try {
+    const found = await partitionsOf(admin, spec.topic);
+    if (found === undefined) {
+      await createTopic(admin, spec);
+      return "created";
+    }
+    if (found !== spec.partitions) {
+      throw new WrongPartitionCount(
+        `topic ${spec.topic} has ${found} partitions, but KAFKA_PARTITIONS is ${spec.partitions}: set kafkaPartitions to ${found}, or move the topic to one with ${spec.partitions} (adding partitions in place would reorder the events of a key)`,
+      );
+    }
+    return "present";
+  } finally {
+    void Promise.resolve(admin.close()).catch(() => undefined);
+  }
+}

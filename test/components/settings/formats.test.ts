@@ -1,0 +1,134 @@
+import { describe, expect, it } from "vitest";
+import { imageOf, ownImages as built, thirdParty } from "../../../components/images.ts";
+import { ownImages, ownPorts, streamsPerReplica, thirdPartyImages } from "../../../components/settings/own-parts.ts";
+import { re2Refusal, vipRegExp } from "../../../components/settings/vip-pattern.ts";
+import { parts } from "../../../components/topology.ts";
+import { ruleGroups } from "../../../rules/index.ts";
+import { eventsEnv } from "../../../services/crm-events/env.ts";
+import { readEnv } from "../../../services/shared/env.ts";
+import { problemsOf, readChanged } from "./support.ts";
+
+/** The one problem of a stack with one change. */
+function refusal(key: string, value: unknown) {
+  const problems = problemsOf("dev", { [key]: typeof value === "string" ? value : JSON.stringify(value) });
+  expect(problems.map((p) => `[${p.key}] ${p.message}`)).toHaveLength(1);
+  return problems[0]!;
+}
+const accepts = (key: string, value: unknown) => expect(problemsOf("dev", { [key]: typeof value === "string" ? value : JSON.stringify(value) }), JSON.stringify(value)).toEqual([]);
+
+describe("percentages at which an alert could never fire", () => {
+  it.each([
+    ...["paymentRatePct", "availabilityPct", "cacheHitPct", "cacheHitVipPct", "revenueFlatlineFastPct", "revenueFlatlineSlowPct"].map((name) => [name, 0] as const),
+    ...["errorRatioPct", "lowConfidencePct", "lowConfidenceVipPct"].map((name) => [name, 100] as const),
+  ])("%s %d", (name, value) => {
+    const { key, message, fix } = refusal("thresholds", { [name]: value });
+    expect(key).toBe(`thresholds.${name}`);
+    expect(message).toMatch(/could never fire/);
+    expect(fix).toContain("pulumi config set --path");
+    accepts("thresholds", { [name]: value === 0 ? 0.5 : 99.5 });
+    expect(refusal("thresholds", { [name]: value === 0 ? 101 : -1 }).key).toBe(`thresholds.${name}`);
+  });
+});
+
+describe("numbers out of all proportion", () => {
+  it.each([
+    ["storageGiB", "1e300"], ["storageGiB", "1"], ["storageGiB", "2.5"], ["storageGiB", "65537"], ["kafkaPartitions", "1e300"], ["kafkaReplication", "1000"],
+    ["retention", "11y"], ["retention", `${"9".repeat(30)}d`], ["portOffset", "1e9"],
+  ])("%s %s", (key, value) => expect(refusal(key, value).key).toBe(key));
+
+  it.each(["lag", "restarts", "skew", "outboxAgeSeconds", "throughputPerSecond", "minConsumers"])("thresholds.%s", (name) => expect(refusal("thresholds", { [name]: 1e300 }).key).toBe(`thresholds.${name}`));
+
+  it("say what is possible", () => {
+    for (const value of ["1e300", "1", "2.5"]) expect(refusal("storageGiB", value).message).toBe("must be a whole number from 2 to 65536");
+  });
+
+  it("and the largest that have some", () => {
+    for (const [key, value] of [["storageGiB", "65536"], ["storageGiB", "2"], ["retention", "10y"]] as const) accepts(key, value);
+  });
+});
+
+describe("addresses", () => {
+  it.each(["rag-api:0", "rag-api:65536", "rag-api:99999", "rag-api", ":8000", "http://rag-api:8000", "user:pass@rag-api:8000", "rag api:8000"])("refuses the target %s", (target) => {
+    const { key, message } = refusal("ragTargets", [target]);
+    expect(key).toBe("ragTargets[0]");
+    expect(message).toBe("must be HOST:PORT with a port from 1 to 65535");
+  });
+
+  it.each([[{ port: 0 }, "postgres.port"], [{ port: 70_000 }, "postgres.port"], [{ host: "db:5432" }, "postgres.host"], [{ host: "crm:pw@db" }, "postgres.host"], [{ host: "" }, "postgres.host"]])("refuses postgres with %j", (change, path) => {
+    expect(problemsOf("dev", { postgres: JSON.stringify({ host: "db", port: 5432, database: "crm", user: "crm", tls: false, ...change }), postgresPassword: { secret: "pg" } }).map((p) => p.key)).toEqual([path]);
+  });
+
+  it.each(["https://registry.example.com", "user:pw@registry.example.com", "registry.example.com/Crm", "registry.example.com:crm", "-x", "a b", "registry.example.com//x"])("refuses the registry %s", (registry) => {
+    expect(refusal("imageRegistry", registry).message).toContain("HOST[:PORT][/PATH]");
+  });
+
+  it("accepts registries as they are", () => {
+    for (const registry of ["localhost/crm-offline", "registry.example.com", "registry.example.com:5000/a/b_c/d-e", "ghcr.io/acme/", "10.0.0.1:5000"]) accepts("imageRegistry", registry);
+  });
+
+  it.each([{ host: "https://crm.example.com" }, { host: "crm.example.com/path" }, { host: "CRM.example.com" }, { host: "-crm.example.com" }, { host: "crm..com" }, { host: "x".repeat(64) }, { host: "*.example.com" }])("refuses the ingress %j", (ingress) => {
+    const problems = problemsOf("prod", { ingress: JSON.stringify(ingress) });
+    expect(problems.map((p) => p.key)).toContain("ingress.host");
+  });
+
+  it("wants https of an HTTPS target", () => {
+    expect(refusal("httpsTargets", [{ url: "http://crm.example.com/" }])).toMatchObject({ key: "httpsTargets[0].url", message: "must be a URL that starts with https://" });
+  });
+});
+
+describe("credentials in URLs", () => {
+  const address = "https://canary-user:canary-pw@host.example.com/x";
+  it.each([
+    ["remoteWrite", [{ url: address }], "remoteWrite[0].url", /secret remoteWritePassword/],
+    ["grafanaUrl", address, "grafanaUrl", /secret grafanaToken/],
+    ["httpsTargets", [{ url: address }], "httpsTargets[0].url", /in a secret/],
+    ["runbookBaseUrl", address, "runbookBaseUrl", /in the secret/],
+    ["qboRedirectUrl", address, "qboRedirectUrl", /in the secret/],
+    ["urls", { grafana: "https://canary-pw@host.example.com" }, "urls.grafana", /in the secret/],
+  ])("%s refuses them without repeating them", (key, value, path, where) => {
+    const problem = refusal(key, value);
+    expect(problem.key).toBe(path);
+    expect(problem.message).toMatch(/must not contain a user or password/);
+    expect(problem.message).toMatch(where);
+    expect(JSON.stringify(problem)).not.toContain("canary");
+  });
+});
+
+describe("versions", () => {
+  it("know every image of the stack and no other", () => {
+    expect([...thirdPartyImages].sort()).toEqual(Object.keys(thirdParty).sort());
+    expect([...ownImages].sort()).toEqual([...built].sort());
+    expect(refusal("versions", { "crm-db": "v3.15.0" })).toMatchObject({ key: "versions.crm-db", message: "is not a setting" });
+  });
+
+  it.each([{ prometheus: "" }, { prometheus: "sha256:12" }, { prometheus: "v3 15" }, { "crm-api": `sha256:${"a".repeat(64)}` }])("refuse %j", (versions) => {
+    expect(refusal("versions", versions).key).toContain("versions");
+  });
+
+  it("accept tags, and digests of what others publish", () => {
+    const digest = `sha256:${"a".repeat(64)}`;
+    const { settings } = readChanged("dev", { versions: JSON.stringify({ prometheus: digest, kafka: "4.1.2", "crm-api": "1.0" }) });
+    expect(imageOf(settings, "prometheus")).toBe(`prom/prometheus@${digest}`);
+  });
+});
+
+it("knows the ports of all parts", () => {
+  expect(streamsPerReplica).toBe(readEnv(eventsEnv, { KAFKA_BROKERS: "kafka:9092" }).MAX_CLIENTS);
+  expect(ownPorts).toEqual(Object.fromEntries(Object.entries(parts).map(([name, { port }]) => [name, port])));
+});
+
+describe("the pattern of VIP tenants", () => {
+  it.each(["vip-(", "a)|(b", "*", "vip-(?=x).*", "vip-(?!x).*", "(?<=vip).*", "(?<!vip).*", "(a)\\1", "(?<n>a)\\k<n>"])("refuses %s", (pattern) => {
+    expect(refusal("vipPattern", pattern)).toMatchObject({ key: "vipPattern", message: expect.stringMatching(/regular expression|RE2/) });
+  });
+
+  it.each(["(?i)vip-.*", "(?:vip|premium)-.*", "\\(\\?=.*", "[(?=]x", "vip-\\d{2}", "(?<n>vip).*", "\\.\\w+"])("accepts %s", (pattern) => expect(re2Refusal(pattern)).toBeUndefined());
+
+  it("matches whole names as Prometheus does, with RE2's flags", () => {
+    expect(vipRegExp("vip-.*|premium").test("vip-acme")).toBe(true);
+    expect(vipRegExp("vip-.*|premium").test("not-premium")).toBe(false);
+    expect(vipRegExp("(?iU)vip-.*").test("VIP-Acme")).toBe(true);
+    const { settings } = readChanged("dev", { vipPattern: "(?i)VIP-.*" });
+    expect(JSON.stringify(ruleGroups(settings))).toContain("(?i)VIP-.*");
+  });
+});

@@ -1,0 +1,22 @@
+/** The fast profile scales `for` and no window, so what stays silent only because `for` outlasts a window fires there. */
+import { ruleGroups } from "../../../rules/index.ts";
+import { caseSettings, type RuleCase, type Series } from "./case.ts";
+
+export const fastGroups = ruleGroups({ ...caseSettings, timing: "fast" });
+
+const messages = 'crm_events_messages_total{job="crm-events",instance="crm-events-1:9010"}';
+const produced = 'kafka_topic_partition_current_offset{topic="aetherlink.events",partition="0"}';
+const lag = 'kafka_consumergroup_lag{consumergroup="crm-events-sse",topic="aetherlink.events",partition="0"}';
+
+const stuck = (what: string, series: Series, firing: RuleCase["firing"]): RuleCase => ({ rule: "CrmEventsConsumerStuck", what, kind: "edge", series, step: "2s", evaluation: "2s", firing, values: [] });
+
+/** Every message is handled until all traffic ends after 2 minutes. */
+const traffic = "100+1x60 160x400";
+const never = { "4m30s": 0, "6m": 0, "8m": 0, "10m": 0, "12m": 0, "14m": 0 };
+
+export const fastCases: RuleCase[] = [
+  stuck("traffic ends", { [messages]: traffic, [produced]: traffic, [lag]: "0x460" }, never),
+  stuck("traffic ends, and kafka-exporter stops later", { [messages]: traffic, [produced]: "100+1x60 160x60 stale", [lag]: "0x121 stale" }, never),
+  stuck("messages arrive and none is handled", { [messages]: traffic, [produced]: "100+1x460", [lag]: "0x60 1+1x400" }, { "4m16s": 0, "4m18s": 1, "14m": 1 }),
+  stuck("a fresh Prometheus finds it so", { [messages]: "160x400", [produced]: "100+1x400", [lag]: "3000+1x400" }, { "20s": 0, "22s": 1 }),
+];

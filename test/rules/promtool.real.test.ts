@@ -1,0 +1,19 @@
+/** Every rule case against the real Prometheus engine. */
+import { describe, expect, it } from "vitest";
+import { fastCases, fastGroups } from "./cases/fast.ts";
+import { allCases } from "./cases/index.ts";
+import { findPromtool, runCases } from "./support/promtool.ts";
+
+const promtool = await findPromtool();
+if ("missing" in promtool) console.warn(`skipped: ${promtool.missing}`);
+
+describe.skipIf("missing" in promtool)("rules under promtool", () => {
+  const program = "program" in promtool ? promtool.program : "";
+  it.each([...Map.groupBy(allCases, (c) => c.rule)])("%s", { timeout: 300_000 }, async (_rule, cases) => {
+    expect(await runCases(program, cases)).toBe("");
+  });
+
+  it.each([...Map.groupBy(fastCases, (c) => c.rule)])("%s in the fast profile", async (_rule, cases) => {
+    expect(await runCases(program, cases, fastGroups)).toBe("");
+  });
+});

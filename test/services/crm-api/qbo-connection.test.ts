@@ -1,0 +1,205 @@
+/** Connecting to QuickBooks and keeping the connection, against the stand-in over loopback. */
+import { pino } from "pino";
+import { afterEach, describe, expect, it } from "vitest";
+import { Changes } from "../../../services/crm-api/crm/unit.ts";
+import { QboClient } from "../../../services/crm-api/qbo/client.ts";
+import { findCompany } from "../../../services/crm-api/qbo/companies.ts";
+import { Limiter } from "../../../services/crm-api/qbo/limiter.ts";
+import { Tokens } from "../../../services/crm-api/qbo/tokens.ts";
+import { createMetrics } from "../../../services/crm-api/metrics.ts";
+import { systemClock } from "../../../services/crm-api/clock.ts";
+import { openEmbeddedStore } from "../../../services/crm-api/store/store.ts";
+import type { Logger } from "../../../services/shared/log.ts";
+import { clientSecret, eventually, fastClock, silent, startTestQbo, verifierToken, type TestQbo } from "./support.ts";
+
+let t: TestQbo;
+let base = "";
+afterEach(() => t.close());
+
+const stored = async () => (await findCompany(t.store.db, t.standin.nextRealm))!;
+
+const config = () => ({ baseUrl: base, sandbox: true, clientId: "client", clientSecret: () => clientSecret, verifier: undefined, redirectUrl: "http://crm-api:8080/qbo/callback", syncMs: 1 });
+
+/** Token handling of one more process on the same store. */
+function moreTokens(fetchWith: typeof fetch = fetch): Tokens {
+  const changes = new Changes(t.store, systemClock);
+  return new Tokens({ config: config(), changes, clock: systemClock, fetch: (url, init) => fetchWith(url, init), metrics: createMetrics(false), log: silent, holder: crypto.randomUUID() });
+}
+
+async function connected(options: Parameters<typeof startTestQbo>[0] = {}): Promise<void> {
+  t = await startTestQbo(options);
+  const start = await t.service.app.inject({ method: "GET", url: "/qbo/connect" });
+  base = new URL(String(start.headers.location)).origin;
+  expect((await t.connect()).status).toBe(200);
+  await t.settled();
+}
+
+describe("connecting", () => {
+  it("asks for the accounting scope with a state, and takes each state once", async () => {
+    t = await startTestQbo();
+    expect((await t.get("/qbo/status")).body).toMatchObject({ state: "not_connected", environment: "stand-in" });
+    const start = await t.service.app.inject({ method: "GET", url: "/qbo/connect?org_id=globex" });
+    expect(start.statusCode).toBe(302);
+    const query = new URL(String(start.headers.location)).searchParams;
+    expect(Object.fromEntries(query)).toMatchObject({ client_id: "client", response_type: "code", scope: "com.intuit.quickbooks.accounting", redirect_uri: "http://crm-api:8080/qbo/callback" });
+    const page = await fetch(String(start.headers.location), { redirect: "manual" });
+    const back = new URL(String(page.headers.get("location")));
+    expect((await t.get(`${back.pathname}${back.search}`)).body).toEqual({ state: "connected", org_id: "globex", realm_id: t.standin.nextRealm });
+    expect(await t.get(`${back.pathname}${back.search}`)).toMatchObject({ status: 400, body: { field: "state" } });
+    expect(await t.metric("crm_qbo_connected")).toBe(1);
+    const text = JSON.stringify((await t.get("/qbo/status")).body) + String((await t.get("/metrics")).body);
+    const company = await stored();
+    expect(text).not.toContain(company.access_token);
+    expect(text).not.toContain(company.refresh_token);
+  });
+
+  it.each([
+    ["/qbo/callback?code=x&realmId=1", 400, "state"],
+    ["/qbo/callback?state=made-up&code=x&realmId=1", 400, "state"],
+    ["/qbo/connect?org_id=nobody", 404, "org_id"],
+    ["/qbo/connect?org_id=%00", 400, "org_id"],
+  ])("refuses %s", async (path, status, field) => {
+    t = await startTestQbo();
+    expect(await t.get(path)).toMatchObject({ status, body: { field } });
+    expect((await t.post("/qbo/sync")).status).toBe(409);
+  });
+
+  it("says so when the person refuses, or QuickBooks refuses the code", async () => {
+    t = await startTestQbo();
+    await t.control("POST", "/authorise", { deny: true });
+    expect(await t.connect()).toMatchObject({ status: 400, body: { error: "refused" } });
+    await t.control("POST", "/authorise", { deny: false });
+    const start = await t.service.app.inject({ method: "GET", url: "/qbo/connect" });
+    const state = new URL(String(start.headers.location)).searchParams.get("state");
+    expect(await t.get(`/qbo/callback?state=${state}&code=wrong&realmId=1`)).toMatchObject({ status: 400, body: { field: "code" } });
+  });
+
+  it("keeps a company to its organisation", async () => {
+    await connected();
+    expect(await t.connect("globex")).toMatchObject({ status: 409, body: { error: "other_organisation" } });
+  });
+});
+
+describe("tokens", () => {
+  it("20 concurrent 401s give one refresh", async () => {
+    await connected();
+    await t.control("POST", "/rotation", { policy: "strict" });
+    await t.control("POST", "/expire-access");
+    const before = t.standin.oauth.refreshes;
+    const { realm_id: realm, generation } = await stored();
+    const tokens = moreTokens();
+    const { signal } = new AbortController();
+    const client = new QboClient({ config: config(), db: t.store.db, tokens, limiter: new Limiter(systemClock, signal), clock: systemClock, fetch, metrics: createMetrics(false), log: silent, stop: signal });
+    const asked = t.standin.requests.get("token");
+    const query = { operation: "query", path: "query", query: { query: "SELECT COUNT(*) FROM Invoice" } };
+    await Promise.all(Array.from({ length: 20 }, () => client.call(realm, query)));
+    expect([t.standin.oauth.refreshes - before, t.standin.requests.get("token")! - asked!, (await stored()).generation - generation]).toEqual([1, 1, 1]);
+  });
+
+  it("stores the new pair before anybody uses it", async () => {
+    await connected();
+    await t.control("POST", "/rotation", { policy: "strict" });
+    const before = await stored();
+    const renewed = await moreTokens().renew(before.realm_id, before.generation);
+    expect(renewed.refresh_token).not.toBe(before.refresh_token);
+    expect(await stored()).toMatchObject({ refresh_token: renewed.refresh_token, access_token: renewed.access_token, generation: before.generation + 1 });
+  });
+
+  it("survive a crash between the answer and the store", async () => {
+    await connected();
+    await t.control("POST", "/rotation", { policy: "always" });
+    const before = await stored();
+    // QuickBooks has replaced the token; the process that asked is gone before it could store the answer.
+    const lost = moreTokens(async (url, init) => {
+      await (await fetch(url, init)).text();
+      throw new TypeError("the process ended here");
+    });
+    for (let crash = 0; crash < 3; crash++) await expect(lost.renew(before.realm_id, before.generation)).rejects.toThrow("cannot be reached");
+    expect((await stored()).refresh_token).toBe(before.refresh_token);
+    const renewed = await moreTokens().renew(before.realm_id, before.generation);
+    expect(renewed.refresh_token).not.toBe(before.refresh_token);
+    await t.post("/qbo/sync");
+    await eventually(async () => (await stored()).sync_requested_at === null);
+    expect((await t.get("/qbo/status")).body.state).toBe("connected");
+  });
+
+  it("stop at invalid_grant, say so, and go on after a new consent", async () => {
+    const clock = fastClock(20);
+    await connected({ clock });
+    await t.control("POST", "/revoke");
+    await t.post("/qbo/sync");
+    const status = await eventually(async () => {
+      const { body } = await t.get("/qbo/status");
+      return body.state === "reauthorise" ? body : undefined;
+    });
+    expect(status.companies[0].problem).toContain("refresh token");
+    expect(await t.metric("crm_qbo_connected")).toBe(0);
+    expect(await t.metric(`crm_qbo_token_refreshes_total{result="invalid_grant"}`)).toBe(1);
+    // Watched by its expiry, the dead token raises an alert at once.
+    expect((await t.metric("crm_qbo_refresh_token_expiry_timestamp_seconds"))! * 1000).toBeLessThanOrEqual(clock.now());
+    const asked = t.standin.requests.get("token");
+    await t.post("/leads", { org_id: "acme", name: "x" });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(t.standin.requests.get("token")).toBe(asked);
+    expect((await t.connect()).status).toBe(200);
+    await t.settled();
+    expect((await t.get("/qbo/status")).body.state).toBe("connected");
+  });
+
+  it("are renewed before they run out, whatever QuickBooks' clock says", async () => {
+    await connected();
+    for (const offset of [600, -600]) {
+      await t.control("POST", "/clock", { offset_seconds: offset });
+      await t.control("POST", "/expire-access");
+      await t.post("/qbo/sync");
+      await eventually(async () => (await stored()).sync_requested_at === null);
+      expect((await t.get("/qbo/status")).body).toMatchObject({ state: "connected", companies: [{ problem: null }] });
+    }
+  });
+
+  it("are not touched by a token endpoint that is down, slow or talks HTML", async () => {
+    await connected();
+    const before = await stored();
+    for (const mode of ["500", "html", "reset", "truncated"]) {
+      await t.control("POST", "/faults", { mode, operation: "token" });
+      await expect(moreTokens().renew(before.realm_id, before.generation), mode).rejects.toThrow(/token endpoint/);
+    }
+    expect(await stored()).toMatchObject({ state: "connected", refresh_token: before.refresh_token });
+  });
+});
+
+it("no log line, metric or answer holds a secret, whatever goes wrong", async () => {
+  const lines: string[] = [];
+  const secrets = new Set([clientSecret, verifierToken, Buffer.from(`client:${clientSecret}`).toString("base64")]);
+  await connected({ log: pino({ level: "trace" }, { write: (line: string) => void lines.push(line) }) as Logger });
+  const remember = async () => {
+    const { access_token, refresh_token } = await stored();
+    secrets.add(access_token).add(refresh_token);
+  };
+  await remember();
+  await t.control("POST", "/rotation", { policy: "always" });
+  for (const fault of [{ mode: "500", operation: "token" }, { mode: "html", operation: "token" }, { mode: "reset", operation: "cdc" }, { mode: "fault-in-200", operation: "invoice" }, { mode: "truncated", operation: "read" }]) {
+    await t.control("POST", "/faults", fault);
+    await t.control("POST", "/expire-access");
+    await t.post("/qbo/sync");
+    await t.post("/invoices", { org_id: "acme", customer: "x", amount_cents: 5 });
+    await eventually(async () => (await t.get("/qbo/status")).body.companies[0].problem === null && (await stored()).sync_requested_at === null);
+    await remember();
+  }
+  await t.get(`/qbo/callback?state=made-up&code=${clientSecret}&realmId=1`);
+  await t.service.app.inject({ method: "POST", url: "/qbo/webhooks", headers: { "content-type": "application/json", "intuit-signature": verifierToken }, payload: verifierToken });
+  await t.control("POST", "/revoke");
+  await t.post("/qbo/sync");
+  await eventually(async () => (await t.get("/qbo/status")).body.state === "reauthorise");
+  const everything = [...lines, JSON.stringify((await t.get("/qbo/status")).body), String((await t.get("/metrics")).body)].join("\n");
+  expect(lines.length).toBeGreaterThan(5);
+  expect(secrets.size).toBeGreaterThan(7);
+  expect([...secrets].filter((secret) => everything.includes(secret))).toEqual([]);
+});
+
+it("a store that cannot be read gives the state unknown, not an error", async () => {
+  const store = await openEmbeddedStore(":memory:");
+  t = await startTestQbo({ store });
+  await store.close();
+  expect(await t.get("/qbo/status")).toEqual({ status: 200, body: { state: "unknown", environment: null, connect_path: null, companies: [] } });
+});

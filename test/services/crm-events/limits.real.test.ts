@@ -1,0 +1,95 @@
+/** crm-events as its image runs it, within half a CPU and 256 MiB, with as many clients as it takes by default. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Admin } from "@platformatic/kafka";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bundleFolder, bundleServices } from "../../../tools/bundle.ts";
+import { freePort, kafkaMissing, startKafka, type TestBroker } from "../../support/kafka.ts";
+import { limitsMissing, spawnLimited, type LimitedProcess } from "../../support/limits.ts";
+import { eventData, StreamLoad } from "../../support/sse-load.ts";
+import { TestProducer, until } from "./processes.ts";
+import { sampleEvent } from "./support.ts";
+
+const limits = { cpu: 0.5, memoryMiB: 256 };
+const streams = 12_000;
+const stuck = 500;
+
+describe.skipIf(kafkaMissing ?? limitsMissing)("within 0.5 CPU and 256 MiB", () => {
+  const load = new StreamLoad();
+  const idle = new StreamLoad();
+  let broker: TestBroker;
+  let producer: TestProducer;
+  let events: LimitedProcess;
+  let port: number;
+  let output = "";
+
+  beforeAll(async () => {
+    await bundleServices(["crm-events"]);
+    broker = await startKafka();
+    const admin = new Admin({ clientId: "test-admin", bootstrapBrokers: [broker.address] });
+    await admin.createTopics({ topics: ["aetherlink.events"], partitions: 6, replicas: 1 });
+    await admin.close();
+    producer = new TestProducer(broker);
+    port = await freePort();
+    events = spawnLimited(process.execPath, [join(bundleFolder("crm-events"), "server.mjs")], limits, {
+      PATH: process.env["PATH"],
+      HOST: "127.0.0.1",
+      PORT: `${port}`,
+      KAFKA_BROKERS: broker.address,
+      CONNECTS_PER_MINUTE: "0",
+    });
+    for (const stream of [events.child.stdout!, events.child.stderr!]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+    await until(() => output.includes("fan-out reads"), 60_000, () => output);
+  });
+
+  afterAll(async () => {
+    load.close();
+    idle.close();
+    await events?.stop();
+    await producer?.close();
+    await broker?.stop();
+  });
+
+  const request = () => `GET /crm-events HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAccept: text/event-stream\r\n\r\n`;
+  const survives = () => {
+    const { oomKills, peakBytes } = events.usage();
+    expect(events.child.exitCode).toBeNull();
+    expect(oomKills).toBe(0);
+    return peakBytes;
+  };
+  /** Events whose data says when they were made, and which no compression makes small. */
+  const send = (count: number, bytes: number) =>
+    producer.send(Array.from({ length: count }, (_, i) => ({ ...producer.event(`k${i}`, i), value: JSON.stringify({ ...sampleEvent(`k${i}`, i), data: { ...JSON.parse(eventData(40)), noise: randomBytes(bytes / 2).toString("hex") } }) })));
+
+  test("history full of events and 12 000 clients that all get each one", { timeout: 170_000 }, async () => {
+    for (let i = 0; i < 12; i++) await send(1_000, 2_000);
+    await load.open(port, streams - stuck, request());
+    load.deliveries = 0;
+    for (let i = 0; i < 10; i++) {
+      await send(2, 400);
+      await sleep(100);
+    }
+    await until(() => load.deliveries >= 20 * (streams - stuck), 100_000, () => `${load.deliveries} deliveries`);
+    expect(load.deliveries).toBe(20 * (streams - stuck));
+    expect(load.closed).toBe(0);
+    expect(survives()).toBeLessThanOrEqual(limits.memoryMiB * 1024 * 1024);
+  });
+
+  test("500 more that never read are dropped, and it lives on", { timeout: 170_000 }, async () => {
+    await idle.open(port, stuck, request());
+    idle.pause();
+    load.deliveries = 0;
+    let dropped = 0;
+    // Until more was sent than the kernel keeps for a connection.
+    for (let sent = 0; dropped < stuck && sent < 400; sent += 10) {
+      await send(10, 100_000);
+      await until(() => load.deliveries >= (sent + 10) * (streams - stuck) || load.closed > 0, 100_000, () => `${load.deliveries} deliveries`);
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      dropped = Number(/^crm_events_dropped_clients_total\{reason="slow"\} (\d+)/m.exec(text)![1]);
+    }
+    expect(dropped).toBeGreaterThanOrEqual(stuck);
+    expect(survives()).toBeLessThanOrEqual(limits.memoryMiB * 1024 * 1024);
+    expect(load.closed).toBe(0);
+  });
+});

@@ -1,0 +1,203 @@
+/** The pure parts around the streams: limits, commits, the circuit breaker, the environment. */
+import { describe, expect, test } from "vitest";
+import { CircuitBreaker } from "../../../services/crm-events/breaker.ts";
+import { Committer } from "../../../services/crm-events/committer.ts";
+import { eventsEnv } from "../../../services/crm-events/env.ts";
+import { RateLimit, TrustedProxies } from "../../../services/crm-events/rate-limit.ts";
+import { readEnv } from "../../../services/shared/env.ts";
+
+describe("the rate limit", () => {
+  test("allows a burst of a minute's worth, then as many as the minute gives", () => {
+    let now = 0;
+    const limit = new RateLimit(60, () => now);
+    for (let i = 0; i < 60; i++) expect(limit.take("10.0.0.1")).toBe(0);
+    expect(limit.take("10.0.0.1")).toBe(1);
+    expect(limit.take("::ffff:10.0.0.1")).toBe(1);
+    expect(limit.take("10.0.0.2")).toBe(0);
+    now = 2_000;
+    expect([limit.take("10.0.0.1"), limit.take("10.0.0.1"), limit.take("10.0.0.1")]).toEqual([0, 0, 1]);
+  });
+
+  test("counts an IPv6 network of one subscriber as one", () => {
+    const limit = new RateLimit(1, () => 0);
+    expect(limit.take("2001:db8:1:2:a:b:c:d")).toBe(0);
+    expect(limit.take("2001:0db8:1:2::1")).toBeGreaterThan(0);
+    expect(limit.take("2001:db8:1:3::1")).toBe(0);
+    expect(limit.take("::1")).toBe(0);
+  });
+
+  test("forgets addresses that have been silent", () => {
+    let now = 0;
+    const limit = new RateLimit(10, () => now);
+    for (let i = 0; i < 100; i++) limit.take(`10.0.0.${i}`);
+    now = 30_000;
+    limit.take("10.0.1.1");
+    now = 61_000;
+    limit.sweep();
+    expect(limit.size).toBe(1);
+    for (let i = 0; i < 60_000; i++) limit.take(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`);
+    expect(limit.size).toBe(50_000);
+  });
+
+  test("believes X-Forwarded-For of trusted proxies only", () => {
+    const none = new TrustedProxies([]);
+    expect(none.clientOf("10.0.0.1", "1.2.3.4")).toBe("10.0.0.1");
+    const some = new TrustedProxies(["10.0.0.0/8", "fd00::/8", "192.168.1.1"]);
+    expect(some.clientOf("::ffff:10.0.0.1", "9.9.9.9, 1.2.3.4, 10.7.7.7")).toBe("1.2.3.4");
+    expect(some.clientOf("11.0.0.1", "1.2.3.4")).toBe("11.0.0.1");
+    expect(some.clientOf("fd00::5", "2001:db8::1")).toBe("2001:db8::1");
+    expect(some.clientOf("10.0.0.1", "nonsense")).toBe("10.0.0.1");
+    expect(some.clientOf("10.0.0.1", undefined)).toBe("10.0.0.1");
+    for (const range of ["", "10.0.0.0/33", "x", "10.0.0.0/8/8", "10.0.0.0/-1", "fd00::/129"]) expect(() => new TrustedProxies([range])).toThrow(/TRUSTED_PROXIES: ".*" is neither/);
+  });
+});
+
+describe("commits", () => {
+  const setup = (commit: (offsets: ReadonlyMap<number, number>) => Promise<void>) => {
+    const counts: number[] = [];
+    const errors: unknown[] = [];
+    return { counts, errors, committer: new Committer({ commit, onCommitted: (n) => counts.push(n), onError: (e) => errors.push(e), retryMs: 1 }) };
+  };
+
+  test("run one at a time and take the newest offset of each partition", async () => {
+    const seen: [number, number][][] = [];
+    let running = 0;
+    const { counts, committer } = setup(async (offsets) => {
+      expect(++running).toBe(1);
+      seen.push([...offsets]);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      running--;
+    });
+    committer.mark(0, { next: 1, count: 1 });
+    committer.mark(1, { next: 5, count: 5 });
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    committer.mark(0, { next: 2, count: 1 });
+    committer.mark(0, { next: 9, count: 7 });
+    await committer.close();
+    expect(seen).toEqual([[[0, 1], [1, 5]], [[0, 9]]]);
+    expect(counts).toEqual([6, 8]);
+  });
+
+  test("that fail are repeated with what came since, and counted once", async () => {
+    let failures = 2;
+    const seen: [number, number][][] = [];
+    const { counts, errors, committer } = setup(async (offsets) => {
+      seen.push([...offsets]);
+      if (failures-- > 0) throw new Error("no coordinator");
+    });
+    committer.mark(0, { next: 3, count: 3 });
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    committer.mark(0, { next: 4, count: 1 });
+    while (counts.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(seen.at(-1)).toEqual([[0, 4]]);
+    expect(counts).toEqual([4]);
+    expect(errors).toHaveLength(2);
+  });
+
+  test("are not repeated for partitions that were taken away", async () => {
+    let fail = true;
+    const seen: number[] = [];
+    const { counts, committer } = setup(async (offsets) => {
+      seen.push(offsets.get(0)!);
+      if (fail) throw new Error("rebalance");
+    });
+    committer.mark(0, { next: 3, count: 3 });
+    await Promise.resolve();
+    committer.forget();
+    fail = false;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    await committer.close();
+    expect(seen.length).toBeLessThanOrEqual(1);
+    expect(counts).toEqual([]);
+  });
+});
+
+describe("the circuit breaker", () => {
+  const setup = () => {
+    const waits: { ms: number; go: () => void }[] = [];
+    const changes: boolean[] = [];
+    const breaker = new CircuitBreaker({
+      threshold: 3,
+      firstPauseMs: 100,
+      longestPauseMs: 300,
+      random: () => 0.5,
+      onChange: (open) => changes.push(open),
+      wait: (ms, signal) => new Promise<void>((resolve, reject) => (waits.push({ ms, go: resolve }), signal.addEventListener("abort", () => reject(signal.reason as Error)))),
+    });
+    return { breaker, changes, waits, signal: new AbortController() };
+  };
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+  test("lets everybody through until failures in a row open it", async () => {
+    const { breaker, changes, signal } = setup();
+    breaker.failure();
+    breaker.failure();
+    breaker.success();
+    breaker.failure();
+    breaker.failure();
+    await breaker.permit(signal.signal);
+    expect(breaker.open).toBe(false);
+    breaker.failure();
+    expect([breaker.open, changes]).toEqual([true, [true]]);
+  });
+
+  test("lets one try after a pause, the others when that one succeeded; the pauses grow up to the longest", async () => {
+    const { breaker, changes, waits, signal } = setup();
+    for (let i = 0; i < 3; i++) breaker.failure();
+    const passed: string[] = [];
+    const first = breaker.permit(signal.signal).then(() => passed.push("first"));
+    void breaker.permit(signal.signal).then(() => passed.push("second"));
+    expect(waits.map(({ ms }) => ms)).toEqual([100]);
+    waits[0]!.go();
+    await first;
+    await settle();
+    expect(passed).toEqual(["first"]);
+    breaker.failure();
+    await settle();
+    expect(waits.map(({ ms }) => ms)).toEqual([100, 200]);
+    waits[1]!.go();
+    await settle();
+    expect(passed).toEqual(["first", "second"]);
+    breaker.failure();
+    const third = breaker.permit(signal.signal);
+    const fourth = breaker.permit(signal.signal);
+    expect(waits.at(-1)!.ms).toBe(300);
+    waits.at(-1)!.go();
+    await third;
+    breaker.success();
+    await fourth;
+    expect(changes).toEqual([true, false]);
+  });
+
+  test("lets nobody wait once the signal is aborted, and another takes over the try", async () => {
+    const { breaker, waits, signal } = setup();
+    for (let i = 0; i < 3; i++) breaker.failure();
+    const other = new AbortController();
+    const leaving = breaker.permit(signal.signal);
+    const queued = breaker.permit(signal.signal);
+    const staying = breaker.permit(other.signal);
+    signal.abort(new Error("stopping"));
+    await expect(leaving).rejects.toThrow("stopping");
+    await expect(queued).rejects.toThrow("stopping");
+    await settle();
+    expect(waits).toHaveLength(2);
+    waits[1]!.go();
+    await staying;
+  });
+});
+
+describe("the environment", () => {
+  test("has defaults for everything but the brokers", () => {
+    expect(readEnv(eventsEnv, { KAFKA_BROKERS: "a:9092, b:9092" })).toMatchObject({ KAFKA_BROKERS: ["a:9092", "b:9092"], PORT: 9010, KAFKA_GROUP: "crm-events-sse", HISTORY_EVENTS: 10_000, CLIENT_BUFFER_BYTES: 1_048_576, CONNECTS_PER_MINUTE: 120, MAX_CLIENTS: 12_000, CORS_ORIGINS: [] });
+  });
+
+  test.each([
+    [{}, /KAFKA_BROKERS/],
+    [{ KAFKA_BROKERS: "a", TLS_CERT_FILE: "x" }, /TLS_KEY_FILE: TLS needs both/],
+    [{ KAFKA_BROKERS: "a", KAFKA_DEAD_LETTER_TOPIC: "aetherlink.events" }, /KAFKA_DEAD_LETTER_TOPIC: must be another topic/],
+    [{ KAFKA_BROKERS: "a", HISTORY_EVENTS: "many" }, /HISTORY_EVENTS/],
+    [{ KAFKA_BROKERS: "a", MAX_CLIENTS: "0" }, /MAX_CLIENTS/],
+  ])("is refused with the variable's name: %j", (env, message) => {
+    expect(() => readEnv(eventsEnv, env)).toThrow(message);
+  });
+});

@@ -1,0 +1,103 @@
+/** Against a real broker: what happens to streams when the topic loses its old events, or is made anew. */
+import { Admin } from "@platformatic/kafka";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { formatPosition, parsePosition } from "../../../services/crm-events/position.ts";
+import { kafkaMissing, startKafka, type TestBroker } from "../../support/kafka.ts";
+import { EventsProcess, TestProducer, until } from "./processes.ts";
+import { SseClient } from "./support.ts";
+
+const topic = "aetherlink.events";
+
+describe.skipIf(kafkaMissing)("a topic", () => {
+  let broker: TestBroker;
+  let admin: Admin;
+  let producer: TestProducer;
+  let replica: EventsProcess;
+
+  beforeAll(async () => {
+    broker = await startKafka();
+    admin = new Admin({ clientId: "test-admin", bootstrapBrokers: [broker.address] });
+    await admin.createTopics({ topics: [topic], partitions: 2, replicas: 1 });
+    producer = new TestProducer(broker);
+    replica = await EventsProcess.start(broker, { HISTORY_EVENTS: "10", REPLAY_EVENTS: "500" });
+    await until(() => replica.said("fan-out reads") && replica.said("assigned"));
+  });
+
+  afterAll(async () => {
+    expect(await replica?.stop()).toBe(0);
+    await producer?.close();
+    await admin?.close();
+    await broker?.stop();
+  });
+
+  const open = (lastEventId?: string) => {
+    const client = new SseClient(replica.port, { lastEventId });
+    return client.until(({ parser }) => parser.retry !== undefined);
+  };
+
+  test("whose old events are deleted is replayed from where it still is, and a gap elsewhere", { timeout: 60_000 }, async () => {
+    const live = await open();
+    const begin = parsePosition(live.parser.lastEventId)!;
+    for (let i = 0; i < 10; i++) await producer.send(Array.from({ length: 10 }, (_, j) => producer.event("old", i * 10 + j)));
+    await live.until(({ events }) => events.length === 100);
+    const partition = parsePosition(live.parser.lastEventId)!.next.findIndex((next, p) => next > begin.next[p]!);
+    const at = (offset: number) => formatPosition({ epoch: begin.epoch, next: begin.next.map((next, p) => (p === partition ? offset : next)) });
+
+    const before = await open(at(20));
+    await before.until(({ events }) => events.length === 80);
+    await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: 50n }] }] });
+    const held = await open(at(50));
+    await held.until(({ events }) => events.length === 50);
+    expect(held.events.map(({ data }) => JSON.parse(data).data.sequence)).toEqual(Array.from({ length: 50 }, (_, i) => 50 + i));
+    const gone = await open(at(49));
+    await gone.until(({ gaps }) => gaps.length === 1);
+    expect(gone.gaps[0]).toEqual({ reason: "expired", from: at(49), to: at(100) });
+    const ahead = await open(at(101));
+    await ahead.until(({ gaps }) => gaps.length === 1);
+    expect(ahead.gaps[0]!.reason).toBe("ahead");
+    for (const client of [live, before, held, gone, ahead]) {
+      if (client !== gone && client !== ahead) expect(client.gaps).toEqual([]);
+      client.cut();
+    }
+  });
+
+  test("that is deleted and made again is another one: streams are told, and go on with it", { timeout: 120_000 }, async () => {
+    const live = await open();
+    const before = live.parser.lastEventId;
+    await admin.deleteTopics({ topics: [topic] });
+    await until(() => replica.said("waiting for the topic"), 60_000);
+    await admin.createTopics({ topics: [topic], partitions: 3, replicas: 1 });
+    await live.until(({ gaps }) => gaps.length === 1, 60_000);
+    expect(live.gaps[0]).toMatchObject({ reason: "epoch", from: before });
+    expect(parsePosition(live.gaps[0]!.to)!.epoch).not.toBe(parsePosition(before)!.epoch);
+    await until(() => replica.lines.filter(({ message }) => message === "assigned").length > 1 && (replica.lines.findLast(({ message }) => message === "assigned")!["partitions"] as number[]).length === 3, 60_000);
+    const handled = await replica.metric("crm_events_messages_total");
+    const fresh = new TestProducer(broker);
+    await fresh.sendUntilAcknowledged(Array.from({ length: 30 }, (_, i) => fresh.event(`k${i}`, i)));
+    await fresh.close();
+    await live.until(({ events }) => events.length === 30);
+    await until(async () => (await replica.metric("crm_events_messages_total")) - handled === 30);
+    const old = await open(before);
+    await old.until(({ gaps }) => gaps.length === 1);
+    expect(old.gaps[0]!.reason).toBe("epoch");
+    expect(live.closed).toBe(false);
+    live.cut();
+    old.cut();
+  });
+
+  test("that gets more partitions is read in all of them, by streams and by the group", { timeout: 120_000 }, async () => {
+    const live = await open();
+    const { length } = parsePosition(live.parser.lastEventId)!.next;
+    await admin.createPartitions({ topics: [{ name: topic, count: length + 2, assignments: [{ brokerIds: [1] }, { brokerIds: [1] }] }], validateOnly: false });
+    const share = () => (replica.lines.findLast(({ message }) => message === "assigned")!["partitions"] as number[]).length;
+    await until(() => share() === length + 2, 60_000);
+    const handled = await replica.metric("crm_events_messages_total");
+    const fresh = new TestProducer(broker);
+    await fresh.send(Array.from({ length: length + 2 }, (_, partition) => ({ ...fresh.event("wide", partition), partition })));
+    await fresh.close();
+    await live.until(({ events }) => events.length === length + 2, 30_000);
+    expect(parsePosition(live.parser.lastEventId)!.next).toHaveLength(length + 2);
+    await until(async () => (await replica.metric("crm_events_messages_total")) - handled === length + 2);
+    live.cut();
+  });
+});

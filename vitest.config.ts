@@ -1,0 +1,31 @@
+import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** Files by name: the end-to-end suites share one running stack and are numbered. */
+class ByName extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    return files.toSorted((a, b) => (a.moduleId < b.moduleId ? -1 : 1));
+  }
+}
+
+export default defineConfig({
+  test: {
+    sequence: { sequencer: ByName },
+    projects: [
+      {
+        // Needs nothing but node_modules. Once again after a failure: services are driven over sockets and clocks here, on
+        // machines that others use too; `make test` lists what needed it.
+        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/**/*.real.test.ts", "test/e2e/**"], retry: 1, testTimeout: 20_000 },
+      },
+      {
+        // Starts real programs (Prometheus, Alertmanager, Kafka, PostgreSQL, Chromium); each says why when it skips.
+        // Once again after a failure: processes are killed and timed here.
+        test: { name: "real", include: ["test/**/*.real.test.ts"], retry: 1, testTimeout: 180_000, hookTimeout: 300_000, fileParallelism: false },
+      },
+      {
+        // Drives a whole running stack on a Docker engine.
+        test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], globalSetup: "test/e2e/global-setup.ts", retry: 1, testTimeout: 600_000, hookTimeout: 900_000, fileParallelism: false },
+      },
+    ],
+  },
+});

@@ -94,6 +94,7 @@ const ms = (value: number) => (value >= 100 ? value.toFixed(0) : value.toFixed(1
 const sum = (costs: readonly Cost[]) => costs.reduce((total, c) => total + c.ms, 0);
 const slowest = (measured: readonly Measured[]) => measured.reduce((a, b) => (b.cost.ms > a.cost.ms ? b : a));
 const row = (...cells: (string | number)[]) => `| ${cells.join(" | ")} |`;
+const table = (columns: readonly string[], rows: readonly string[]) => [row(...columns), row(...columns.map(() => "---")), ...rows, ""];
 
 function pageRow({ orgs, uid, all, together: atOnce, one }: Result): string {
   const of = (...kinds: PageQuery["kind"][]) => all.filter((m) => kinds.includes(m.query.kind));
@@ -129,7 +130,22 @@ function verdicts(results: readonly Result[]): string[] {
     });
 }
 
+/** What the queries cost from scraped metrics, where that was asked for. */
+function rawSection(results: readonly Result[]): string[] {
+  const [pages, queries] = [results.flatMap(rawRow), results.flatMap(queryRows)];
+  if (queries.length === 0) return [];
+  return [
+    "## From scraped metrics instead",
+    "",
+    `Queries that read recorded series, beside the same from scraped metrics, asked once. Not measured where one metric would need over ${rawSamples / 1e6} million samples, such as 30 d of 1 000 organisations.`,
+    "",
+    ...table(["organisations", "page", "queries", "recorded, ms", "raw, ms", "raw / recorded", "samples", "raw samples"], pages),
+    ...table(["organisations", "panel", "kind", "recorded, ms", "samples", "raw, ms", "samples", "raw / recorded"], queries),
+  ];
+}
+
 function report(results: readonly Result[], rounds: number): string {
+  const columns = ["organisations", "page", "instant", "slowest", "sum", "range", "slowest", "sum", "page, sum", "page, at once", "processor", "one chosen, slowest", "one chosen, sum"];
   return [
     "# Dashboards",
     "",
@@ -143,22 +159,8 @@ function report(results: readonly Result[], rounds: number): string {
     "",
     "All chosen, over the time that a page shows at first; in brackets the panel. Drop-downs count as instant, the alerts drawn in graphs as range. At once: until the last answer, when all are asked together, and the processor time of that.",
     "",
-    row("organisations", "page", "instant", "slowest", "sum", "range", "slowest", "sum", "page, sum", "page, at once", "processor", "one chosen, slowest", "one chosen, sum"),
-    row(...Array.from({ length: 13 }, () => "---")),
-    ...results.map(pageRow),
-    "",
-    "## From scraped metrics instead",
-    "",
-    `Queries that read recorded series, beside the same from scraped metrics, asked once. Not measured where one metric would need over ${rawSamples / 1e6} million samples, such as 30 d of 1 000 organisations.`,
-    "",
-    row("organisations", "page", "queries", "recorded, ms", "raw, ms", "raw / recorded", "samples", "raw samples"),
-    row(...Array.from({ length: 8 }, () => "---")),
-    ...results.flatMap(rawRow),
-    "",
-    row("organisations", "panel", "kind", "recorded, ms", "samples", "raw, ms", "samples", "raw / recorded"),
-    row(...Array.from({ length: 8 }, () => "---")),
-    ...results.flatMap(queryRows),
-    "",
+    ...table(columns, results.map(pageRow)),
+    ...rawSection(results),
   ].join("\n");
 }
 

@@ -16,7 +16,7 @@ import { freePort } from "../test/support/kafka.ts";
 import { limitsMissing, spawnLimited } from "../test/support/limits.ts";
 import { bundleFolder, bundleServices } from "../tools/bundle.ts";
 import { root } from "../tools/service-sources.ts";
-import { describeMachine, median, quantile, spread } from "./support/machine.ts";
+import { describeMachine, median, ofRounds, quantile, spread } from "./support/machine.ts";
 
 const limits = { cpu: 0.1, memoryMiB: 64 };
 const connections = 10;
@@ -124,7 +124,7 @@ const text = [
   "",
   `\`node bench/health-probe.ts ${process.argv.slice(2).join(" ")}\``.replace(/ `$/, "`"),
   "",
-  `${describeMachine()}. Limits by control groups. ${requests} requests for \`/ready\` from ${connections} connections, each as soon as the one before is answered, while Prometheus is polled every second and answers badly in ${kinds.length} ways in turn. Median and range of ${rounds} rounds. The most memory counts page cache too, which the kernel takes back when it must.`,
+  `${describeMachine()}. Limits by control groups. ${requests} requests for \`/ready\` from ${connections} connections, each as soon as the one before is answered, while Prometheus is polled every second and answers badly in ${kinds.length} ways in turn. ${ofRounds(rounds)}. The most memory counts page cache too, which the kernel takes back when it must.`,
   "",
   `| server | ${columns.map(([title]) => title).join(" | ")} |`,
   `| --- |${columns.map(() => " --- |").join("")}`,

@@ -14,7 +14,7 @@ import { Admin } from "@platformatic/kafka";
 import { TestProducer } from "../test/services/crm-events/processes.ts";
 import { kafkaMissing, startKafka } from "../test/support/kafka.ts";
 import { root } from "../tools/service-sources.ts";
-import { canPin, describeMachine, median, pinSelf, spread } from "./support/machine.ts";
+import { canPin, describeMachine, median, ofRounds, pinSelf, spread } from "./support/machine.ts";
 
 const topic = "bench.events";
 const modes = ["library", "loop", "library checked", "group", "fan-out"] as const;
@@ -79,7 +79,7 @@ const text = [
   "",
   `\`node bench/kafka-consume.ts ${process.argv.slice(2).join(" ")}\``.replace(/ `$/, "`"),
   "",
-  `${describeMachine()}. ${thousands(messages)} events of about 200 bytes in 6 partitions, read from the start by one consumer; median and range of ${rounds} rounds.`,
+  `${describeMachine()}. ${thousands(messages)} events of about 200 bytes in 6 partitions, read from the start by one consumer. ${ofRounds(rounds)}.`,
   "",
   "| consumer | messages per CPU second | messages per second |",
   "| --- | --- | --- |",

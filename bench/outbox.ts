@@ -8,7 +8,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startKafka } from "../test/support/kafka.ts";
 import { root } from "../tools/service-sources.ts";
-import { describeMachine, firstLine, median, pinSelf, spawnOn, spread } from "./support/machine.ts";
+import { describeMachine, firstLine, median, ofRounds, pinSelf, spawnOn, spread } from "./support/machine.ts";
 
 const rounds = Number(process.argv[2] ?? 5);
 const messages = Number(process.argv[3] ?? 20_000);
@@ -57,7 +57,7 @@ const text = [
   "",
   `\`node bench/outbox.ts ${process.argv.slice(2).join(" ")}`.trimEnd() + "`",
   "",
-  `${describeMachine()}. Broker and client on a core of their own. Up to ${messages.toLocaleString("en-US")} messages of about 400 bytes to 6 partitions, acknowledged by all replicas, idempotent, one batch at a time; median and range of ${rounds} rounds. The library sends from memory; the relay reads from the embedded store, sends, and marks with a commit to the disk.`,
+  `${describeMachine()}. Broker and client on a core of their own. Up to ${messages.toLocaleString("en-US")} messages of about 400 bytes to 6 partitions, acknowledged by all replicas, idempotent, one batch at a time. ${ofRounds(rounds)}. The library sends from memory; the relay reads from the embedded store, sends, and marks with a commit to the disk.`,
   "",
   "| batch | relay, messages per CPU second | library | ratio | relay, messages per second | library |",
   "| --- | --- | --- | --- | --- | --- |",

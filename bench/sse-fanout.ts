@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { root } from "../tools/service-sources.ts";
-import { cpuSeconds, describeMachine, firstLine, median, ownMemory, pinSelf, quantile, spawnOn, spread, stop } from "./support/machine.ts";
+import { cpuSeconds, describeMachine, firstLine, median, ofRounds, ownMemory, pinSelf, quantile, spawnOn, spread, stop } from "./support/machine.ts";
 import { mercureMissing, startMercure } from "./support/mercure.ts";
 import { eventData, StreamLoad } from "../test/support/sse-load.ts";
 
@@ -183,7 +183,7 @@ const text = [
   "",
   `\`MERCURE_BIN=/path/to/mercure node bench/sse-fanout.ts ${process.argv.slice(2).join(" ")}\``.replace(/ `$/, "`"),
   "",
-  `${describeMachine()}. ${mercureMissing ?? `Mercure ${mercureVersion}`}. Median and range of ${rounds} rounds. Latency is from the publisher's request to the client's read, at ${thousands(pacedPerSecond)} deliveries per second. Memory is what the process itself holds (RssAnon) beyond what it held without streams, divided by the streams; sockets' buffers in the kernel are the same for all.`,
+  `${describeMachine()}. ${mercureMissing ?? `Mercure ${mercureVersion}`}. ${ofRounds(rounds)}. Latency is from the publisher's request to the client's read, at ${thousands(pacedPerSecond)} deliveries per second. Memory is what the process itself holds (RssAnon) beyond what it held without streams, divided by the streams; sockets' buffers in the kernel are the same for all.`,
   ...[...all].flatMap(([streams, results]) => ["", `## ${thousands(streams)} streams`, "", table(results)]),
   "",
   "## Goals",

@@ -73,6 +73,9 @@ export function spread(values: readonly number[], show: (value: number) => strin
   return values.length === 1 ? show(values[0]!) : `${show(median(values))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`;
 }
 
+/** What a report says of the figures that `spread` shows, as the beginning of a sentence. */
+export const ofRounds = (rounds: number): string => (rounds === 1 ? "One round" : `Median and range of ${rounds} rounds`);
+
 /** Value below which a share of sorted values lies. */
 export function quantile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

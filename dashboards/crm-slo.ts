@@ -1,4 +1,5 @@
 /** PeakPro CRM — SLO & Uptime: is the payment SLO met, how much of its budget is left, and is what says so alive. */
+import { budgetPct } from "../components/settings/reachable.ts";
 import type { Settings } from "../components/settings/schema.ts";
 import { sloWindows } from "../rules/finance.ts";
 import { crmApi, stack } from "../rules/metrics.ts";
@@ -135,7 +136,7 @@ function budget(s: Settings, { stat, timeseries }: Panels): Line {
 
 function burn(s: Settings, { timeseries }: Panels): Line {
   const { paymentSloPct: slo, paymentBurnFast: fast, paymentBurnSlow: slow } = s.thresholds;
-  const allowed = (100 - slo) / 100;
+  const allowed = budgetPct(slo) / 100;
   const windows = [...sloWindows.fast, ...sloWindows.slow];
   const lines = [colours.bad, colours.degraded, colours.second, colours.neutral];
   return {
@@ -161,7 +162,7 @@ function burn(s: Settings, { timeseries }: Panels): Line {
       timeseries({
         id: 10,
         title: "Burn rate of the payment SLO",
-        description: `Share of the invoices due in each window that were not paid by their due date, over the allowed ${(100 - slo).toFixed(0)} %; 1 uses the budget up exactly. All organisations. No line while no invoice was due.`,
+        description: `Share of the invoices due in each window that were not paid by their due date, over the allowed ${budgetPct(slo)} %; 1 uses the budget up exactly. All organisations. No line while no invoice was due.`,
         unit: "suffix: ×",
         decimals: 2,
         min: 0,

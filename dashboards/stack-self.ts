@@ -16,7 +16,8 @@ export function stackSelf(s: Settings): Dashboard {
     folder: "Operations",
     description: "Prometheus, Alertmanager, the services' own health, and what each of them uses.",
     from: "now-3h",
-    alerts: 'team="ops"',
+    // Watchdog fires all the time.
+    alerts: 'team="ops", alertname!="Watchdog"',
     sections: [
       { heading: [101, "Prometheus and Alertmanager"], lines: [health(s, panels), targets(panels), rules(panels), storage(s, panels)] },
       ...serviceSections(s, panels),

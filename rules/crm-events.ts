@@ -1,10 +1,10 @@
 /** Recording rules and alerts of the event service: its replicas, its clients and what they get. */
 import type { Settings } from "../components/settings/schema.ts";
 import { alert, percentReach, record } from "./alert.ts";
-import { apiJustBack, eventsAlert as events, noReplica, ofJob, replicaUp } from "./events-service.ts";
+import { apiJustBack, eventsAlert as events, noReplica, ofJob, replicaUp, serviceJustBack } from "./events-service.ts";
 import { crmEvents, healthProbe, stack } from "./metrics.ts";
 import { owners } from "./owners.ts";
-import { promql } from "./promql.ts";
+import { compared, promql } from "./promql.ts";
 import type { Alert, RuleGroup } from "./types.ts";
 
 const connected = promql`sum(crm_events:sse_clients:current) > 0`;
@@ -63,7 +63,7 @@ function objectives(s: Settings): Alert[] {
   const t = s.thresholds;
   return [
     events(s, "CrmEventsSLOAvailabilityBreach", {
-      expr: promql`100 * crm_events:slo:availability:5m < ${t.availabilityPct}`,
+      expr: promql`${compared("100 * crm_events:slo:availability:5m")} < ${t.availabilityPct} unless on () ${serviceJustBack}`,
       reach: percentReach("<", t.availabilityPct, "thresholds.availabilityPct"),
       for: "5m",
       severity: "critical",
@@ -71,7 +71,7 @@ function objectives(s: Settings): Alert[] {
       description: `At least one replica answered in {{ $value | printf "%.2f" }} % of the last 5 minutes; the objective is ${t.availabilityPct} %.`,
     }),
     events(s, "CrmEventsSLOThroughputDegraded", {
-      expr: promql`crm_events:slo:throughput:5m < ${t.throughputPerSecond} and ${connected} unless on () ${apiJustBack}`,
+      expr: promql`${compared("crm_events:slo:throughput:5m")} < ${t.throughputPerSecond} and ${connected} unless on () ${apiJustBack}`,
       for: "10m",
       severity: "warning",
       summary: `Fewer than ${t.throughputPerSecond} events per second with clients connected`,
@@ -79,8 +79,8 @@ function objectives(s: Settings): Alert[] {
     }),
     events(s, "CrmEventsHighErrorRate", {
       expr: promql`
-        100 * sum(crm_events:http_requests:rate5m{status=~"5.."}) / sum(crm_events:http_requests:rate5m) > ${t.errorRatioPct}
-          and sum(crm_events:http_requests:rate5m) > ${t.errorMinRequestsPerSecond}`,
+        ${compared('100 * sum(crm_events:http_requests:rate5m{status=~"5.."}) / sum(crm_events:http_requests:rate5m)')} > ${t.errorRatioPct}
+          and ${compared("sum(crm_events:http_requests:rate5m)")} > ${t.errorMinRequestsPerSecond}`,
       reach: percentReach(">", t.errorRatioPct, "thresholds.errorRatioPct"),
       for: "5m",
       severity: "warning",
@@ -111,12 +111,14 @@ function pipeline(s: Settings): Alert[] {
   const dead = crmEvents.deadLetters;
   return [
     events(s, "CrmEventsDeadLetters", {
-      // The first bad message of a kind makes its series, which `increase` does not see: such a series counts with its
-      // value, when its replica answered before: old ones that come into sight after a gap, or to a Prometheus that starts
-      // fresh, are no news.
+      // A replica creates every series at 0 when it starts, but its first bad message may come before its first scrape,
+      // and `increase` cannot see that: a series that is new, or that has not fallen over a restart, counts with its value.
+      // It must be known that its replica is not: old ones that come into sight after a gap, or to a Prometheus that
+      // starts fresh, are no news.
       expr: promql`
         sum(
           (${dead} unless ${dead} offset 10m and on (instance) ${replicaUp} offset 10m == 1)
+            or (${dead} > 0 and on (instance) changes(${stack.processStart}${ofJob}[10m]) > 0)
             or increase(${dead}[10m])
         ) > 0`,
       severity: "warning",

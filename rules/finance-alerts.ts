@@ -1,11 +1,12 @@
 /** Alerts on invoices, payments and revenue, and on what they are computed from. */
 import type { Settings } from "../components/settings/schema.ts";
 import { parts } from "../components/topology.ts";
+import { budgetPct } from "../components/settings/reachable.ts";
 import { alert, percentReach, type AlertArgs } from "./alert.ts";
 import { sloWindows } from "./finance.ts";
 import { crmApi, stack, type MetricSpec } from "./metrics.ts";
 import { owners } from "./owners.ts";
-import { promql } from "./promql.ts";
+import { compared, promql } from "./promql.ts";
 import type { Alert, RuleGroup } from "./types.ts";
 
 /** 1 when the recorded series goes back at least that far; a gap of up to a day at that point does not matter. */
@@ -23,10 +24,13 @@ export function financeAlerts(s: Settings): RuleGroup {
   };
 }
 
+/** Whether each replica answered its last scrape. */
+const apiUp = promql`${stack.up}{job="${parts["crm-api"].job}"}`;
+
 const apiDown = (s: Settings): Alert =>
   finance(s, "CrmApiDown", {
     // vector(0) stands for a target that is gone, under the same (empty) labels, so that the clock of `for` runs on.
-    expr: promql`(max(${stack.up}{job="${parts["crm-api"].job}"}) or vector(0)) == 0`,
+    expr: promql`(max(${apiUp}) or vector(0)) == 0`,
     for: "5m",
     severity: "critical",
     summary: "The CRM API does not answer",
@@ -51,13 +55,21 @@ const invoiceAlerts = (s: Settings): Alert[] => [
   }),
 ];
 
+/**
+ * Holds when the API is back and has answered for less than three quarters of a window: revenue is small then because of
+ * the outage, of which people were told. While it lasts CrmApiDown mutes what follows, so that a flatline told before
+ * can still end in a message.
+ */
+const afterOutage = (window: string): string => promql`(max(${apiUp}) == 1 and max(avg_over_time(${apiUp}[${window}])) < 0.75)`;
+
 function revenueAlerts(s: Settings): Alert[] {
   const flatline = (speed: "Fast" | "Slow", window: string, hours: number, series: string, pct: number, hold: string) =>
     finance(s, `RevenueFlatline${speed}`, {
       // Percent of what the same length of time brings on average over the last 7 days.
       expr: promql`
-        100 * ${series} / (crm:revenue_usd:7d * ${hours} / 168 > 0) < ${pct}
-          and ${historyOf("crm:revenue_usd", "7d")}`,
+        ${compared(`100 * ${series} / (crm:revenue_usd:7d * ${hours} / 168 > 0)`)} < ${pct}
+          and ${historyOf("crm:revenue_usd", "7d")}
+          unless on () ${afterOutage(`${hours}h`)}`,
       reach: percentReach("<", pct, `thresholds.revenueFlatline${speed}Pct`),
       for: hold,
       severity: "warning",
@@ -82,12 +94,12 @@ function revenueAlerts(s: Settings): Alert[] {
  * shows that it matters, the short one that it goes on. A burn cannot exceed 1 / budget, which settings check.
  */
 function paymentSlo(s: Settings): Alert[] {
-  const budget = (100 - s.thresholds.paymentSloPct) / 100;
+  const budget = budgetPct(s.thresholds.paymentSloPct) / 100;
   const burn = (speed: "Fast" | "Slow", [long, short]: readonly [string, string], factor: number, rest: Pick<AlertArgs, "severity" | "for">) =>
     finance(s, `PaymentRateSLOBurn${speed}`, {
       expr: promql`
-        crm:overdue_ratio:${long} / ${budget} > ${factor}
-          and crm:overdue_ratio:${short} / ${budget} > ${factor}`,
+        ${compared(`crm:overdue_ratio:${long} / ${budget}`)} > ${factor}
+          and ${compared(`crm:overdue_ratio:${short} / ${budget}`)} > ${factor}`,
       reach: { op: ">", threshold: factor, extreme: 1 / budget, because: `with a target of ${s.thresholds.paymentSloPct} % all invoices overdue burn no faster`, key: `thresholds.paymentBurn${speed}` },
       ...rest,
       dashboard: "peakpro_crm_slo",
@@ -105,8 +117,9 @@ function paymentSlo(s: Settings): Alert[] {
 const freshness = (s: Settings): Alert[] => [
   finance(s, "CrmMetricsScrapeStale", {
     // 5 minutes of look-back and 5 of `for`: 10 minutes after the last sample, and never at a first start. Times 0, so
-    // that the value is the number of samples.
-    expr: promql`0 * absent_over_time(${crmApi.invoicesGenerated}[5m])`,
+    // that the value is the number of samples. A CRM without organisations has no such series; its outbox shows then
+    // that it is scraped.
+    expr: promql`0 * absent_over_time(${crmApi.invoicesGenerated}[5m]) unless on () group(${crmApi.outboxDepth})`,
     for: "5m",
     severity: "warning",
     dashboard: "peakpro_crm_slo",

@@ -7,14 +7,15 @@
  *
  * - `<name>:by_org`, the counter as scraped, whatever the replicas; bridges failed scrapes.
  * - `<name>:first:by_org`, its first value after a time without samples: a new organisation's exported 0, or what
- *   Prometheus found when it started or when the API came back. It has a sample or two per appearance, so that a scan
- *   of 30 d reads next to none.
+ *   Prometheus found when it started or when the API came back. A 0 of any replica counts, for another one may show
+ *   the first gain already. Also its value after it went back, when an older copy of the store was restored. It has a few
+ *   samples per appearance, so that a scan of 30 d reads next to none.
  * - `<name>:last:by_org`, the counter as last known. While no replica answers it repeats itself, so that an alert
  *   neither resolves nor fires for lack of data.
  *
- * A window ends at `last`. It starts at the sample of that time; where there was none, at the first sample inside the
- * window; and where that has none either, nothing is known to have happened in it. So the edges are sample times, and a
- * gap loses nothing unless the window starts in it.
+ * A window ends at `last`. It starts at the sample of that time; where there was none, or a greater one than now because
+ * the counter went back since, at the least first sample inside the window; and where that has none either, nothing is
+ * known to have happened in it. So the edges are sample times, and a gap loses nothing unless the window starts in it.
  */
 import type { MetricSpec } from "./metrics.ts";
 import { promql } from "./promql.ts";
@@ -41,7 +42,9 @@ export function counterSeries({ metric, stem }: DurableCounter): RecordingRule[]
     record(
       `${stem}:first:by_org`,
       `${metric.name} when the organisation came into sight; only recorded then.`,
-      promql`max by (org_id) (min_over_time(${metric}[5m])) unless last_over_time(${stem}:by_org[5m] offset 1m)`,
+      promql`
+        (min by (org_id) (min_over_time(${metric}[5m])) == 0 or max by (org_id) (min_over_time(${metric}[5m])))
+          unless last_over_time(${stem}:by_org[5m] offset 1m) <= ${stem}:by_org`,
     ),
     record(
       `${stem}:last:by_org`,
@@ -61,7 +64,7 @@ export const gainByOrg = ({ stem }: DurableCounter, window: string): string =>
   promql`
     clamp_min(
       ${stem}:last:by_org - (
-        last_over_time(${stem}:by_org[7m] offset ${window})
+        last_over_time(${stem}:by_org[7m] offset ${window}) <= ${stem}:last:by_org
           or min_over_time(${stem}:first:by_org[${window}])
           or ${stem}:last:by_org
       ),

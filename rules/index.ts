@@ -14,7 +14,7 @@ import type { Alert, RecordingRule, RuleGroup } from "./types.ts";
 
 /** All groups of a stack. */
 export function ruleGroups(s: Settings): RuleGroup[] {
-  return [financeRecording(s), activityRecording(), historyRecording(), financeAlerts(s), apiAlerts(s), kafkaGroup(s), eventsGroup(s), ...ragGroups(s), probeAlerts(s), metaAlerts(s)];
+  return [financeRecording(s), activityRecording(), historyRecording(s), financeAlerts(s), apiAlerts(s), kafkaGroup(s), eventsGroup(s), ...ragGroups(s), probeAlerts(s), metaAlerts(s)];
 }
 
 /** All alerts of a stack. Several rules may have one name: the causes of one alert that cannot hold at one time. */

@@ -2,7 +2,7 @@
 import type { Settings } from "../components/settings/schema.ts";
 import { consumerGroup, eventsAlert as events, noReplica, ofGroup } from "./events-service.ts";
 import { crmEvents, kafka } from "./metrics.ts";
-import { promql } from "./promql.ts";
+import { compared, promql } from "./promql.ts";
 import type { Alert } from "./types.ts";
 
 /** Alerts of the group `kafka`. */
@@ -63,7 +63,7 @@ function keepingUp(s: Settings): Alert[] {
   const group = { consumergroup: [consumerGroup], topic: [s.kafka.topic] };
   return [
     events(s, "CrmEventsHotKeySkewHigh", {
-      expr: promql`kafka:group_skew_ratio${ofGroup} > ${t.skew}`,
+      expr: promql`${compared(`kafka:group_skew_ratio${ofGroup}`)} > ${t.skew}`,
       reach: { op: ">", threshold: t.skew, extreme: s.kafka.partitions, because: `the largest of ${s.kafka.partitions} partitions has at most ${s.kafka.partitions} times the average`, key: "thresholds.skew" },
       for: "12m",
       severity: "warning",
@@ -90,7 +90,7 @@ function keepingUp(s: Settings): Alert[] {
     }),
     events(s, "CrmEventsBackpressure", {
       expr: promql`
-        kafka:topic_message_rate{topic="${s.kafka.topic}"} > ${t.producedPerSecond}
+        ${compared(`kafka:topic_message_rate{topic="${s.kafka.topic}"}`)} > ${t.producedPerSecond}
           and on (topic) deriv(kafka:group_lag_sum${ofGroup}[5m]) > 0`,
       for: "5m",
       severity: "warning",

@@ -5,7 +5,7 @@ import { alert, type AlertArgs } from "./alert.ts";
 import { stack } from "./metrics.ts";
 import { ownerOf, owners, type Owner } from "./owners.ts";
 import { probes } from "./probes.ts";
-import { literal, promql, quoted } from "./promql.ts";
+import { compared, literal, promql, quoted } from "./promql.ts";
 import type { Alert, RuleGroup } from "./types.ts";
 
 /** The group of the stack's own alerts. */
@@ -113,9 +113,9 @@ const storageFilling = (s: Settings): Alert => {
 
 const alertmanager = (s: Settings): Alert[] => [
   own(s, "AlertmanagerNotificationsFailing", owners.alertmanager, {
-    expr: promql`
+    expr: promql`${compared(promql`
       100 * sum by (integration) (rate(${stack.amNotificationsFailed}[15m]))
-        / sum by (integration) (rate(${stack.amNotifications}[15m])) > 1`,
+        / sum by (integration) (rate(${stack.amNotifications}[15m]))`)} > 1`,
     for: "5m",
     severity: "critical",
     derived: { integration: ["slack", "webhook"] },

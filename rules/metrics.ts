@@ -48,11 +48,14 @@ export const crmApi = {
   qboConnected: gauge("crm_qbo_connected", [], "1 when a QuickBooks company is connected and its tokens are usable."),
   qboAccessExpiry: gauge("crm_qbo_access_token_expiry_timestamp_seconds", [], "When the access token expires; absent when not connected."),
   qboRefreshExpiry: gauge("crm_qbo_refresh_token_expiry_timestamp_seconds", [], "When the refresh token expires; absent when not connected."),
+  qboTokenAge: gauge("crm_qbo_token_age_seconds", [], "Time since the oldest pair of tokens was issued; absent when not connected."),
+  qboWritesFailed: gauge("crm_qbo_writes_failed", [], "Writes that QuickBooks refused for good, until they are sent again by POST /qbo/writes/retry."),
   qboLastSync: gauge("crm_qbo_last_sync_success_timestamp_seconds", [], "When the last good sync ended; the connection time before the first; absent when not connected."),
   qboRequests: counter("crm_qbo_requests_total", ["operation", "status"], "Calls to QuickBooks by operation and outcome."),
   qboRateLimited: counter("crm_qbo_rate_limited_total", [], "Answers 429 from QuickBooks."),
   qboTokenRefreshes: counter("crm_qbo_token_refreshes_total", ["result"], "Refreshes of the access token by result."),
-  qboWebhooks: counter("crm_qbo_webhooks_total", ["result"], "Webhook events by result: accepted, duplicate, rejected."),
+  qboLeftOut: counter("crm_qbo_objects_left_out_total", ["entity"], "Objects that a synchronisation left out, because they cannot be read or converted, each time."),
+  qboWebhooks: counter("crm_qbo_webhooks_total", ["result"], "Webhook events by result: accepted, duplicate, unusable, rejected."),
 } as const satisfies Record<string, MetricSpec>;
 
 /** Exported by each replica of crm-events. */

@@ -33,6 +33,12 @@ function pieceText(piece: Piece): string {
   return text;
 }
 
+/**
+ * A value as it is compared with a limit: rounded to a millionth. Rates and quotients differ from the true value in
+ * their last bits, and a value that is exactly the limit must not count as beyond it.
+ */
+export const compared = (value: string): string => promql`round(${value}, 1e-6)`;
+
 /** A PromQL string literal. */
 export const quoted = (value: string): string => `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
 

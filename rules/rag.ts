@@ -1,10 +1,11 @@
 /** Recording rules and alerts of the RAG service, per tenant. Rendered only when something exports its metrics. */
 import type { Settings } from "../components/settings/schema.ts";
+import { scaled } from "../components/settings/timing.ts";
 import { vipRegExp } from "../components/settings/vip-pattern.ts";
 import { alert, percentReach, record, type AlertArgs } from "./alert.ts";
 import { rag, type MetricSpec } from "./metrics.ts";
 import { owners } from "./owners.ts";
-import { promql, quoted } from "./promql.ts";
+import { compared, promql, quoted } from "./promql.ts";
 import type { Alert, RecordingRule, RuleGroup } from "./types.ts";
 
 /** Requests and answers per second by tenant, and the parts of them that the shares are made of. */
@@ -30,13 +31,14 @@ const sharePct = (name: string, help: string, part: string, whole: string): Reco
 
 /**
  * What answers cost in 30 d. These counters start again with their process, so this must be an increase; it runs over a
- * sparse copy, and less often than the rest. The interval keeps instant queries on the results from falling through
- * Prometheus's 5-minute look-back.
+ * sparse copy, and less often than the rest. Not in the group `aether`, every 30 seconds: groups run in no order, and all
+ * of it there would be the load of 30 days four times as often. The interval keeps instant queries on the results from
+ * falling through Prometheus's 5-minute look-back.
  */
 const billingGroup = (s: Settings): RuleGroup => ({
   name: "aether.billing",
   file: "aether",
-  interval: "2m",
+  interval: scaled(s, "2m"),
   rules: [
     record("aether:rag_answers:copy", `${rag.answers.name} every 2 minutes, all labels kept so that resets are seen.`, promql`${rag.answers}`),
     record("aether:rag_answers:30d", "Answers of the last 30 d by tenant and reranking.", promql`sum by (tenant, rerank) (increase(aether:rag_answers:copy[30d]))`),
@@ -90,7 +92,7 @@ function ragAlerts(s: Settings): Alert[] {
     alert(s, name, { owner: owners.rag, dashboard: "aetherlink_rag_tenant_metrics_enhanced", derived: { tenant: tenants }, ...args });
   const cache = (name: string, key: "cacheHitPct" | "cacheHitVipPct", selector: string, rest: Pick<AlertArgs, "for" | "severity" | "labels" | "derived">) =>
     perTenant(name, {
-      expr: promql`${`aether:cache_hit_ratio:5m${selector}`} < ${t[key]}`,
+      expr: promql`${compared(`aether:cache_hit_ratio:5m${selector}`)} < ${t[key]}`,
       reach: percentReach("<", t[key], `thresholds.${key}`),
       ...rest,
       summary: `Cache hit ratio low (under ${t[key]} %)`,
@@ -98,7 +100,7 @@ function ragAlerts(s: Settings): Alert[] {
     });
   const confidence = (name: string, key: "lowConfidencePct" | "lowConfidenceVipPct", selector: string, rest: Pick<AlertArgs, "for" | "severity" | "labels" | "derived">) =>
     perTenant(name, {
-      expr: promql`${`aether:lowconfidence_pct:15m${selector}`} > ${t[key]}`,
+      expr: promql`${compared(`aether:lowconfidence_pct:15m${selector}`)} > ${t[key]}`,
       reach: percentReach(">", t[key], `thresholds.${key}`),
       ...rest,
       summary: `Many answers with low confidence (over ${t[key]} %)`,

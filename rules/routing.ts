@@ -75,7 +75,7 @@ function rootRoute(s: Settings): RootRoute {
     // A group interval above the repeat interval: Alertmanager sends at each group interval.
     { name: "dead man's switch", matchers: [is("alertname", "Watchdog")], receiver: "dead-man", groupBy: ["alertname"], groupWait: "0s", groupInterval: scaled(s, "1m"), repeatInterval: scaled(s, "50s") },
   ];
-  if (s.pagerduty || s.mail) routes.push({ name: "critical alerts page", matchers: [is("severity", "critical")], receiver: "page", continue: true });
+  if (s.pagerduty || s.mail) routes.push({ name: "critical alerts page", matchers: [is("severity", "critical")], receiver: "page", groupBy: ["alertname", "service", "tenant"], continue: true });
   routes.push({ name: "CRM", matchers: [is("team", "crm")], receiver: "slack-crm", repeatInterval: scaled(s, "2h") });
   if (s.ragTargets.length > 0) {
     routes.push({ name: "RAG", matchers: [is("team", "aetherlink")], receiver: "slack-ops", groupBy: ["alertname", "tenant"], groupInterval: scaled(s, "2m"), repeatInterval: scaled(s, "2h") });
@@ -113,10 +113,10 @@ function receivers(s: Settings): Receiver[] {
 }
 
 /**
- * What follows from an outage of the API, beside the finance alerts, and has its service. A probe that was told before
- * is not told again meanwhile; the reverse would be wrong, for a silence on a probe would then hide a whole outage.
+ * What follows from an outage of the API, beside the finance alerts, and has its service. Not UptimeProbeFailing: its own
+ * condition keeps it silent in an outage, and one that was told before must be able to say that it is over.
  */
-const followsFromApi = ["UptimeProbeFailing", "CrmMetricsScrapeStale", "CrmFinanceDrift", "OutboxStuck", "QboTokenExpiring", "QboSyncStale", "QboRateLimited"];
+const followsFromApi = ["CrmMetricsScrapeStale", "CrmFinanceDrift", "OutboxStuck", "QboTokenExpiring", "QboSyncStale", "QboRateLimited"];
 const financeTargets = ["RevenueZeroStreak", "InvoiceGenerationStalled", "RevenueFlatlineFast", "RevenueFlatlineSlow", "PaymentRateSLOBurnFast", "PaymentRateSLOBurnSlow"];
 
 function inhibitions(s: Settings): Inhibition[] {

@@ -17,10 +17,13 @@ function skew({ thresholds: t, kafkaPartitions }: Plain, fixes: Fixes): Problem[
   return [{ key: "thresholds.skew", message, fix: fixes.set(["thresholds", "skew"], kafkaPartitions > 4 ? 4 : (1 + kafkaPartitions) / 2) }];
 }
 
+/** Percent of due invoices that may be overdue under a target in percent; 99.9 leaves 0.1, not 0.09999999999999432. */
+export const budgetPct = (targetPct: number): number => Number((100 - targetPct).toFixed(9));
+
 /** With all invoices overdue the budget burns at 100 / (100 - target in percent). */
 function burn({ thresholds: t }: Plain, fixes: Fixes): Problem[] {
   // In percent: whole numbers stay exact.
-  const budget = 100 - t.paymentSloPct;
+  const budget = budgetPct(t.paymentSloPct);
   const usual = { paymentBurnFast: 3, paymentBurnSlow: 1 } as const;
   return (["paymentBurnFast", "paymentBurnSlow"] as const)
     .filter((key) => t[key] * budget >= 100)

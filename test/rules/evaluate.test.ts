@@ -54,6 +54,7 @@ describe("destinations", () => {
     const { root } = routing(sampleSettings({ pagerduty: true }));
     expect(destinations(root, labelsOf("CrmApiDown")).map((d) => d.receiver)).toEqual(["page", "slack-crm"]);
     expect(destinations(root, labelsOf("LowConfidenceSpikeVIP")).map((d) => d.receiver)).toEqual(["page", "slack-ops"]);
+    expect(destinations(root, labelsOf("LowConfidenceSpikeVIP"))[0]!.groupBy, "two tenants are two incidents").toEqual(["alertname", "service", "tenant"]);
     expect(destinations(root, labelsOf("AlertmanagerNotificationsFailing")).map((d) => d.receiver)).toEqual(["page", "slack-ops"]);
     expect(destinations(root, labelsOf("TargetDown")).map((d) => [d.receiver, d.repeatInterval])).toEqual([["slack-ops", "4h"]]);
     expect(destinations(root, labelsOf("CrmEventsHighLag")).map((d) => d.receiver)).toEqual(["slack-crm"]);

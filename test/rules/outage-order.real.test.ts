@@ -87,14 +87,14 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     probesFail: [5, 65],
     noRevenueFrom: 3,
     firing: { UptimeProbeFailing: [7, 65], RevenueZeroStreak: [8, 60], CrmApiDown: [15, 60], ...follows },
-    told: [[], ["UptimeProbeFailing"], ["CrmApiDown"], ["UptimeProbeFailing"], []],
+    told: [[], ["UptimeProbeFailing"], ["UptimeProbeFailing", "CrmApiDown"], ["UptimeProbeFailing"], []],
   },
   "the probes are told, then the scrape fails; the probes recover first": {
     scrapeFails: [10, 60],
     probesFail: [5, 55],
     noRevenueFrom: 3,
     firing: { UptimeProbeFailing: [7, 55], RevenueZeroStreak: [8, 60], CrmApiDown: [15, 60], ...follows },
-    told: [[], ["UptimeProbeFailing"], ["CrmApiDown"], []],
+    told: [[], ["UptimeProbeFailing"], ["UptimeProbeFailing", "CrmApiDown"], ["CrmApiDown"], []],
   },
 };
 

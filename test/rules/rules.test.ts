@@ -110,7 +110,7 @@ describe("alerts", () => {
     expect(expr("CrmEventsHotKeySkewHigh")).toContain("> 5");
     expect(expr("CrmEventsHighLag")).toContain("> 77");
     expect(expr("CrmEventsTooManyClients")).toContain("> 9");
-    expect(expr("PaymentRateSLOBurnFast")).toContain("/ 0.1 > 3");
+    expect(expr("PaymentRateSLOBurnFast")).toContain("/ 0.1, 1e-6) > 3");
   });
 
   it("scale `for` in the fast profile, and no window", () => {

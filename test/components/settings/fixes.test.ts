@@ -30,6 +30,8 @@ describe("the command of a problem mends it", () => {
     [thresholds({ paymentSloPct: 50, paymentFloorPct: 40 }), "thresholds.paymentBurnFast", /paymentBurnFast 1\.8 /],
     // 5 * 0.2 is less than 1 in binary fractions.
     [thresholds({ paymentSloPct: 80, paymentBurnFast: 5 }), "thresholds.paymentBurnFast", /paymentBurnFast 3 /],
+    // 100 - 99.9 is less than 0.1.
+    [thresholds({ paymentSloPct: 99.9, paymentBurnFast: 1000 }), "thresholds.paymentBurnFast", /paymentBurnFast 3 /],
     [thresholds({ maxClients: 24_000 }), "thresholds.maxClients", /maxClients 50 /],
     [thresholds({ restarts: 59 }), "thresholds.restarts", /restarts 3 /],
     [thresholds({ paymentBurnFast: 14.4 }), "thresholds.paymentBurnFast", /paymentBurnFast 3 /],

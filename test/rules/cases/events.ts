@@ -21,6 +21,8 @@ const dead = (n: number, reason = "invalid") => `crm_events_dead_letters_total{j
 const fanout = (n: number, partition: number) => `crm_events_fanout_lag{job="crm-events",instance="crm-events-${n}:9010",partition="${partition}"}`;
 /** An outage of the API of which people were told, until the given sample. */
 const apiDown = (samples: number): Series => ({ 'ALERTS{alertname="CrmApiDown",alertstate="firing",service="crm-api"}': `1x${samples - 1} stale`, 'ALERTS{alertname="CrmApiDown",alertstate="pending",service="crm-api"}': "1x100", 'ALERTS{alertname="Other",alertstate="firing"}': "1x53 stale" });
+/** An outage of the service from 10 to 20 minutes, of which people were told. */
+const serviceDown: Series = { [up(1)]: "1x19 0x19 1x40", [up(2)]: "1x19 0x19 1x40", 'ALERTS{alertname="CrmEventsServiceDown",alertstate="firing",cause="no-replica"}': "_x24 1x15 stale" };
 const onTopic = { consumergroup: "crm-events-sse", topic: "aetherlink.events" };
 
 export const eventCases: RuleCase[] = [
@@ -187,7 +189,7 @@ export const eventCases: RuleCase[] = [
       description: "At least one replica answered in 55.00 % of the last 5 minutes; the objective is 99 %.",
       labels: { job: "crm-events" },
     },
-    silent: { "the other replica answered": { series: { [up(1)]: "1x19 0x4 1x40", [up(2)]: "1x60" } }, "all the time": { series: running }, "another job": { series: { 'up{job="other",instance="x"}': "0x60" } } },
+    silent: { "the other replica answered": { series: { [up(1)]: "1x19 0x4 1x40", [up(2)]: "1x60" } }, "all the time": { series: running }, "an outage of which people were told has just ended": { series: serviceDown, at: "20m" }, "it ended nearly 5 minutes ago": { series: serviceDown, at: "24m30s" }, "another job": { series: { 'up{job="other",instance="x"}': "0x60" } } },
   }),
   ...alertCases("CrmEventsSLOThroughputDegraded", {
     fires: {
@@ -198,6 +200,7 @@ export const eventCases: RuleCase[] = [
     },
     silent: {
       "exactly the objective": { series: { [messages(1)]: "100+3x60", [clients(1)]: "1x60" }, at: "20m" },
+      "exactly the objective, with a rounding error": { series: { [messages(1)]: "0+1.5x160", [clients(1)]: "1x160" }, at: "35m", step: "15s" },
       "no client": { series: { [messages(1)]: "100+1x60", [clients(1)]: "0x60" } },
       "two replicas together": { series: { [messages(1)]: "100+2x60", [messages(2)]: "100+2x60", [clients(1)]: "1x60" }, at: "20m" },
       "an outage of the API ended 30 seconds ago": { series: { [messages(1)]: "100+1x100", [clients(1)]: "1x100", ...apiDown(41) }, at: "20m30s" },
@@ -216,6 +219,7 @@ export const eventCases: RuleCase[] = [
     },
     silent: {
       "exactly the limit": { series: { [requests("200")]: "100000+342x60", [requests("503")]: "100000+18x60" }, at: "20m" },
+      "exactly the limit, with a rounding error": { series: { [requests("200")]: "0+684x60", [requests("503")]: "0+36x60" }, at: "35m", step: "1m" },
       "few requests": { series: { [requests("200")]: "100000+200x60", [requests("503")]: "100000+100x60" }, at: "20m" },
       "errors of clients": { series: { [requests("200")]: "100000+340x60", [requests("404")]: "100000+200x60" }, at: "20m" },
     },
@@ -238,8 +242,12 @@ export const eventCases: RuleCase[] = [
       "old ones come back after a long gap in the scrapes": { series: { [up(1)]: "1x20 0x40 1x80", [dead(1)]: "3x20 stale _x39 3x80" }, at: "31m" },
       "a new replica brings none": { series: { ...running, [dead(2)]: "_x23 0x40" }, at: "13m" },
     },
-    also: { "the first one makes its series": { series: { ...running, [dead(1)]: "_x23 1x40" }, before: "11m", at: "12m" } },
-    reset: { series: { [dead(1)]: "5x4 0x40", ...running }, at: "5m" },
+    also: {
+      "the first one makes its series": { series: { ...running, [dead(1)]: "_x23 1x40" }, before: "11m", at: "12m" },
+      "as many before a restart as right after it": { series: { ...running, [started]: "1x30 2x60", [dead(1)]: "1x30 1x60" }, before: "15m", at: "15m30s" },
+      "one before a restart, none after it": { series: { ...running, [started]: "1x23 2x60", [dead(1)]: "0x21 1x1 0x60" }, before: "10m30s", at: "14m" },
+    },
+    reset: { series: { [dead(1)]: "5x4 0x40", [started]: "1x4 2x40", ...running }, at: "5m" },
     label: 1,
   }),
   ...alertCases("CrmEventsFanoutLag", {

@@ -7,7 +7,11 @@ const paid = 'crm_invoices_paid_total{org_id="1",job="crm_api",instance="crm-api
 const cents = 'crm_invoice_payments_cents_total{org_id="1",job="crm_api",instance="crm-api-1:8080"}';
 const due = 'crm_invoices_due_total{org_id="1",job="crm_api",instance="crm-api-1:8080"}';
 const overdue = 'crm_invoices_overdue_total{org_id="1",job="crm_api",instance="crm-api-1:8080"}';
+const outbox = 'crm_outbox_depth{job="crm_api",instance="crm-api-1:8080"}';
 const coarse = { step: "5m", evaluation: "5m" } as const;
+
+/** Revenue as always, 3 h without an answer and without revenue, and as always again from 178h5m on. */
+const outageOf3h = { [cents]: "0+12x2100 _x36 25200+12x100", [up(1)]: "1x2100 0x35 1x100" };
 
 export const financeCases: RuleCase[] = [
   ...alertCases("CrmApiDown", {
@@ -44,6 +48,7 @@ export const financeCases: RuleCase[] = [
     fires: { series: { [generated]: "5+1x3 8x600" }, before: "24h15m", at: "24h20m", description: "0 invoices were created in the last 24 hours, over all organisations." },
     silent: {
       "less than 24 h of history": { series: { [generated]: "5x600" }, at: "23h55m" },
+      "the store was put back to a state of days ago": { series: { [generated]: "5000+1x600 4000+1x100" }, at: "52h" },
       "one invoice of another organisation": { series: { [generated]: "5x600", [generated.replace('"1"', '"2"')]: "5x20 6x600" } },
     },
     also: { "24 h of history": { series: { [generated]: "5x600" }, before: "24h", at: "24h5m" }, "the API has been down since": { series: { [generated]: "5x20 stale" }, at: "25h" } },
@@ -51,7 +56,11 @@ export const financeCases: RuleCase[] = [
   ...alertCases("RevenueZeroStreak", {
     ...coarse,
     fires: { series: { [cents]: "100+100x3 400x1200" }, before: "48h15m", at: "48h20m", description: "Payments of 0.00 USD were received in the last 48 hours, over all organisations." },
-    silent: { "less than 48 h of history": { series: { [cents]: "400x700" }, at: "47h55m" }, "one cent": { series: { [cents]: "400x20 401x700" } } },
+    silent: {
+      "less than 48 h of history": { series: { [cents]: "400x700" }, at: "47h55m" },
+      "the store was put back to a state of days ago": { series: { [cents]: "50000+100x800 10000+100x100" }, at: "70h" },
+      "one cent": { series: { [cents]: "400x20 401x700" } },
+    },
     also: { "48 h of history": { series: { [cents]: "400x700" }, before: "48h", at: "48h5m" } },
   }),
   ...alertCases("RevenueFlatlineFast", {
@@ -62,7 +71,20 @@ export const financeCases: RuleCase[] = [
       at: "177h15m",
       description: "Revenue of the last 2 h is 16.9 % of what 2 h bring on average over 7 days; the limit is 20 %.",
     },
-    silent: { "less than 7 d of history": { series: { [cents]: "0+12x1900 22802+2x100" }, at: "165h" }, "no revenue in 7 d": { series: { [cents]: "100x2200" } }, "as much as always": { series: { [cents]: "0+12x2200" } } },
+    silent: {
+      "less than 7 d of history": { series: { [cents]: "0+12x1900 22802+2x100" }, at: "165h" },
+      "no revenue in 7 d": { series: { [cents]: "100x2200" } },
+      "as much as always": { series: { [cents]: "0+12x2200" } },
+      "an outage of 3 h has just ended": { series: outageOf3h, at: "178h5m" },
+      "an outage of 3 h ended 85 minutes ago": { series: outageOf3h, at: "179h30m" },
+      "an outage of 3 h ended 2 h ago": { series: outageOf3h, at: "180h5m" },
+    },
+    also: {
+      "during an outage": { series: outageOf3h, at: "178h" },
+      "a replica was away": { series: { [cents]: "0+12x2100 25202+2x100", [up(1)]: "1x2200", [up(2)]: "1x2090 0x100" }, before: "177h10m", at: "177h15m" },
+      "after an outage of 20 minutes": { series: { [cents]: "0+12x2100 25202+2x100", [up(1)]: "1x2100 0x3 1x100" }, before: "177h10m", at: "177h15m" },
+    },
+    label: 1,
   }),
   ...alertCases("RevenueFlatlineSlow", {
     ...coarse,
@@ -72,7 +94,8 @@ export const financeCases: RuleCase[] = [
       at: "198h10m",
       description: "Revenue of the last 24 h is 47.5 % of what 24 h bring on average over 7 days; the limit is 50 %.",
     },
-    silent: { "half of it": { series: { [cents]: "0+12x2100 25206+6x400" }, at: "198h10m" }, "less than 7 d of history": { series: { [cents]: "0+12x1500 18005+5x400" }, at: "150h" } },
+    silent: { "an outage of 14 h has just ended": { series: { [cents]: "0+12x2100 _x168 25200+12x100", [up(1)]: "1x2100 0x167 1x100" }, at: "189h5m" }, "half of it": { series: { [cents]: "0+12x2100 25206+6x400" }, at: "198h10m" }, "less than 7 d of history": { series: { [cents]: "0+12x1500 18005+5x400" }, at: "150h" } },
+    label: 1,
   }),
   ...alertCases("PaymentRateSLOBurnFast", {
     fires: {
@@ -99,7 +122,8 @@ export const financeCases: RuleCase[] = [
   ...burnWindows(),
   ...alertCases("CrmMetricsScrapeStale", {
     fires: { series: { [generated]: "5x4 _x40" }, before: "11m30s", at: "12m", description: "0 samples of crm_invoices_generated_total were scraped in 10 minutes: finance figures stand still." },
-    silent: { "a gap of 9 minutes": { series: { [generated]: "5x4 _x18 5x40" }, at: "12m" } },
+    silent: { "a gap of 9 minutes": { series: { [generated]: "5x4 _x18 5x40" }, at: "12m" }, "a CRM without organisations is scraped": { series: { [outbox]: "0x60" }, at: "15m" } },
+    also: { "a CRM without organisations was scraped until 2 minutes": { series: { [outbox]: "0x4 _x40" }, before: "11m30s", at: "12m" } },
     absent: 1,
     nan: 1,
   }),

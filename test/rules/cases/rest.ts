@@ -42,7 +42,7 @@ export const restCases: RuleCase[] = [
       description: "The cache answers 29.0 % of the requests of tenant acme-corp over the last 5 minutes; the limit is 30 %.",
       labels: { tenant: "acme-corp" },
     },
-    silent: { "exactly the limit": { series: { [hits("acme-corp")]: "1000+30x80", [asked("acme-corp")]: "1000+100x80" } }, "no requests": { series: { [hits("acme-corp")]: "1000x80", [asked("acme-corp")]: "1000x80" } } },
+    silent: { "exactly the limit": { series: { [hits("acme-corp")]: "1000+30x80", [asked("acme-corp")]: "1000+100x80" } }, "exactly the limit, with a rounding error": { series: { [hits("acme-corp")]: "0+42x80", [asked("acme-corp")]: "0+140x80" }, at: "40m", step: "1m" }, "no requests": { series: { [hits("acme-corp")]: "1000x80", [asked("acme-corp")]: "1000x80" } } },
     also: { "not one hit yet": { series: { [asked("acme-corp")]: "1000+100x80" }, before: "15m", at: "15m30s" } },
     reset: { series: { [hits("acme-corp")]: "5000+90x19 0+90x60", [asked("acme-corp")]: "5000+100x19 0+100x60" }, at: "15m30s" },
   }),

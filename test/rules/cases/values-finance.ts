@@ -138,6 +138,14 @@ function edges(metric: string, minute: { step: string; evaluation: string }): Ru
     valueCase(rule, "a failed scrape at the edge does not matter", values("100+1x599 _x3 703+1x1600"), at(rule, { "34h1m": a(1443 - 1) }), minute),
     valueCase(rule, "while nothing is scraped the last value holds and leaves the window in time", values("100+1x599 stale"), at(rule, { "20h": a(599), "30h": a(239), "40h": a(0) }), minute),
     valueCase(rule, "a store put back from a backup is no loss", values("100+1x599 300+1x1000"), at(rule, { "11h": a(260) }), minute),
+    valueCase(rule, "what is gained after a store was put back counts", values("1000+1x1500 300+1x1000"), at(rule, { "25h": a(1440), "26h": a(59), "41h": a(959) }), minute),
+    valueCase(
+      rule,
+      "the first gain of a new organisation counts, whichever replica shows it first",
+      { [series(metric, "old", 1)]: "5x100", [series(metric, "old", 2)]: "5x100", [series(metric, "new", 1)]: "_x41 0 3x50", [series(metric, "new", 2)]: "_x42 3x50" },
+      at(rule, { "10m30s": by("org_id", { old: 0, new: 3 }), "20m": by("org_id", { old: 0, new: 3 }) }),
+      { step: "15s", evaluation: "30s" },
+    ),
     valueCase(rule, "many gaps, one window", values(`0+1x99 ${"_x20 1000+0x20 ".repeat(3).trim()} 2000+1x1500`), at(rule, { "24h": a(2000 + 1440 - 223) }), minute),
   ];
 }

@@ -39,17 +39,14 @@ export function samples(o: Organisation, replica: number, minutes: number, step:
   return values.join(" ");
 }
 
-/** The minute of the store that the newest sample of any replica shows at a scrape; `undefined` when none was scraped. */
-function shown(o: Organisation, minute: number): number | undefined {
-  if (minute < o.since) return undefined;
-  const seen = o.scraped.flatMap((scraped, replica) => (scraped[minute] ? [Math.max(o.since, minute - o.behind[replica]!)] : []));
-  return seen.length > 0 ? Math.max(...seen) : undefined;
-}
+/** The minutes of the store that the samples of a scrape show, one for each replica that was scraped. */
+const shown = (o: Organisation, minute: number): number[] =>
+  minute < o.since ? [] : o.scraped.flatMap((scraped, replica) => (scraped[minute] ? [Math.max(o.since, minute - o.behind[replica]!)] : []));
 
 /** The newest state known to Prometheus from samples in the last 5 minutes, at a rule evaluation. */
 function copied(o: Organisation, minute: number, step: number): number | undefined {
   const seen: number[] = [];
-  for (let at = minute; at > minute - 5 && at >= 0; at -= step) seen.push(...[shown(o, at)].filter((m) => m !== undefined));
+  for (let at = minute; at > minute - 5 && at >= 0; at -= step) seen.push(...shown(o, at));
   return seen.length > 0 ? Math.max(...seen) : undefined;
 }
 
@@ -67,8 +64,10 @@ export function edges(o: Organisation, at: number, window: number, step: number)
     if (from !== undefined) return { from, to };
   }
   for (let minute = Math.max(0, start + step); minute <= at; minute += step) {
-    const from = shown(o, minute);
-    if (from !== undefined) return { from, to };
+    const seen = shown(o, minute);
+    // A 0 of any replica counts, though another one may show the first gain.
+    const zero = seen.filter((at) => o.history + gained(o, at) === 0);
+    if (seen.length > 0) return { from: zero[0] ?? Math.max(...seen), to };
   }
   return { from: to, to };
 }

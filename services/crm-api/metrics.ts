@@ -40,6 +40,7 @@ export interface Metrics {
   readonly qboRateLimited: Counter<string>;
   readonly qboTokenRefreshes: Counter<string>;
   readonly qboWebhooks: Counter<string>;
+  readonly qboLeftOut: Counter<string>;
 }
 
 /** @param defaults false leaves the process's own metrics out, for tests */
@@ -56,6 +57,7 @@ export function createMetrics(defaults = true): Metrics {
     qboRateLimited: counter(registry, names.qboRateLimited),
     qboTokenRefreshes: counter(registry, names.qboTokenRefreshes),
     qboWebhooks: counter(registry, names.qboWebhooks),
+    qboLeftOut: counter(registry, names.qboLeftOut),
   };
 }
 
@@ -82,7 +84,7 @@ export function storeMetrics(metrics: Metrics, store: Store, clock: Clock): () =
     }
     outbox.depth.set(unsent.depth);
     outbox.age.set(unsent.oldestAt === undefined ? 0 : Math.max(0, clock.now() - unsent.oldestAt) / 1000);
-    qbo(times);
+    qbo(times, clock.now());
     return metrics.registry.metrics();
   };
 }
@@ -109,17 +111,21 @@ const dayGauges = (registry: Registry) => ({
   revenue: gauge(registry, names.storeRevenueCents24h),
 });
 
-function qboGauges(registry: Registry): (times: Awaited<ReturnType<typeof companyTimes>>) => void {
+function qboGauges(registry: Registry): (times: Awaited<ReturnType<typeof companyTimes>>, now: number) => void {
   const connected = gauge(registry, names.qboConnected);
   const access = gauge(registry, names.qboAccessExpiry);
   const refresh = gauge(registry, names.qboRefreshExpiry);
+  const age = gauge(registry, names.qboTokenAge);
+  const failed = gauge(registry, names.qboWritesFailed);
   const sync = gauge(registry, names.qboLastSync);
   // Absent, not 0: a time in 1970 would raise an alert.
   const seconds = (g: Gauge<string>, ms: number | undefined) => (ms === undefined ? g.remove() : g.set(ms / 1000));
-  return (times) => {
+  return (times, now) => {
     connected.set(times.usable ? 1 : 0);
     seconds(access, times.accessExpiresAt);
     seconds(refresh, times.refreshExpiresAt);
+    seconds(age, times.refreshedAt === undefined ? undefined : Math.max(0, now - times.refreshedAt));
+    failed.set(times.writesFailed);
     seconds(sync, times.lastSyncAt);
   };
 }

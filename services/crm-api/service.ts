@@ -70,7 +70,7 @@ export async function createCrmApi(env: CrmApiEnv, log: Logger, replace: Replace
     const tokens = new Tokens({ config, changes, clock, fetch, metrics, log, holder });
     const { signal } = stopCalls;
     const client = new QboClient({ config, db: store.db, tokens, limiter: new Limiter(clock, signal), clock, fetch, metrics, log, stop: signal });
-    const active = (worker = new QboWorker({ changes, client, lease: createLease(store, "qbo-worker", holder, workerLeaseMs), log, syncMs: config.syncMs }));
+    const active = (worker = new QboWorker({ changes, client, lease: createLease(store, "qbo-worker", holder, workerLeaseMs), log, metrics, syncMs: config.syncMs }));
     qbo = { config, tokens, wake: () => active.wake() };
   }
   const app = createApp({ changes, metrics, log, qbo, problem: () => relay.problem });

@@ -9,7 +9,7 @@ import { counter, createRegistry, gauge } from "../shared/metrics.ts";
 import { qboTime, StandinClock } from "./clock.ts";
 import { Company, intuitLimits, type Limits } from "./company.ts";
 import { controlRoutes } from "./control.ts";
-import { faultBody, Faults, QboRefusal, type FaultMode } from "./faults.ts";
+import { faultBody, Faults, QboRefusal, type Fault } from "./faults.ts";
 import { Oauth } from "./oauth.ts";
 import { Webhooks } from "./webhooks.ts";
 
@@ -141,7 +141,7 @@ type Count = (operation: string, outcome: string) => void;
 function tokenRoute(app: FastifyInstance, standin: Standin, options: StandinOptions, count: Count): void {
   app.post<{ Body: Record<string, string | undefined> | undefined }>("/oauth2/v1/tokens/bearer", async (request, reply) => {
     const fault = standin.faults.next("token");
-    if (fault !== undefined && !fault.endsWith("after-commit")) return misbehave(fault, reply, standin, count, "token");
+    if (fault !== undefined && !fault.mode.endsWith("after-commit")) return misbehave(fault, reply, standin, count, "token");
     const basic = Buffer.from((request.headers.authorization ?? "").replace(/^Basic /i, ""), "base64").toString();
     if (!sameSecret(basic, `${options.clientId}:${options.clientSecret()}`)) {
       count("token", "invalid_client");
@@ -164,11 +164,11 @@ const operationOf = (path: string): string => (writable.has(path) ? path : "othe
 function apiRoutes(app: FastifyInstance, standin: Standin, count: Count): void {
   const serve = async (request: ApiRequest, reply: FastifyReply, operation: string, work: (company: Company) => unknown) => {
     const fault = standin.faults.next(operation);
-    if (fault !== undefined && !fault.endsWith("after-commit")) return misbehave(fault, reply, standin, count, operation);
+    if (fault !== undefined && !fault.mode.endsWith("after-commit")) return misbehave(fault, reply, standin, count, operation);
     const { realm } = request.params;
-    if (!standin.oauth.admits((request.headers.authorization ?? "").replace(/^Bearer /i, ""), realm)) return misbehave("401", reply, standin, count, operation);
+    if (!standin.oauth.admits((request.headers.authorization ?? "").replace(/^Bearer /i, ""), realm)) return misbehave({ mode: "401" }, reply, standin, count, operation);
     const company = standin.company(realm);
-    if (!company.admit()) return misbehave("429", reply, standin, count, operation);
+    if (!company.admit()) return misbehave({ mode: "429" }, reply, standin, count, operation);
     try {
       const answer = work(company);
       if (fault !== undefined) return await misbehave(fault, reply, standin, count, operation);
@@ -193,11 +193,12 @@ function apiRoutes(app: FastifyInstance, standin: Standin, count: Count): void {
 }
 
 /** The ways in which an answer can be wrong. */
-async function misbehave(mode: FaultMode, reply: FastifyReply, standin: Standin, count: Count, operation: string): Promise<FastifyReply> {
+async function misbehave({ mode, retry_after }: Fault, reply: FastifyReply, standin: Standin, count: Count, operation: string): Promise<FastifyReply> {
   count(operation, mode);
   const time = qboTime(standin.clock.now(), true);
   const html = () => reply.type("text/html").send("<html><body><h1>We're sorry, something went wrong.</h1></body></html>");
   if (mode === "401") return reply.code(401).send({ fault: { error: [{ message: "message=AuthenticationFailed; errorCode=003200; statusCode=401", code: "3200" }], type: "AUTHENTICATION" }, time });
+  if (retry_after !== undefined) reply.header("retry-after", retry_after.form === "date" ? new Date(standin.clock.now() + retry_after.seconds * 1000).toUTCString() : retry_after.seconds);
   if (mode === "429") return reply.code(429).send({ Fault: { Error: [{ Message: "message=ThrottleExceeded; errorCode=003001; statusCode=429", code: "3001" }], type: "THROTTLE" }, time });
   if (mode === "500") return reply.code(500).send(faultBody(new QboRefusal("10000", "An application error has occurred while processing your request", undefined, "SystemFault"), time));
   if (mode === "fault-in-200") return reply.code(200).send(faultBody(new QboRefusal("6000", "A business validation error has occurred while processing your request"), time));

@@ -27,6 +27,10 @@ export interface Item extends Base {
   readonly Type: "Service";
 }
 
+export interface Preferences extends Base {
+  readonly CurrencyPrefs: { readonly MultiCurrencyEnabled: boolean; readonly HomeCurrency: { readonly value: string } };
+}
+
 export interface InvoiceObject extends Base {
   DocNumber: string;
   TxnDate: string;
@@ -95,6 +99,7 @@ export class Books {
   readonly realm: string;
   readonly customers = new Map<string, Customer>();
   readonly items = new Map<string, Item>();
+  readonly preferences = new Map<string, Preferences>();
   readonly invoices = new Map<string, InvoiceObject>();
   readonly payments = new Map<string, PaymentObject>();
   /** Deleted objects: when they went. */
@@ -109,12 +114,14 @@ export class Books {
     this.#clock = clock;
     this.#changed = changed;
     this.items.set("1", { ...this.#base(), Name: "Services", Type: "Service" });
+    this.preferences.set("1", { ...this.#base(), CurrencyPrefs: { MultiCurrencyEnabled: true, HomeCurrency: { value: "USD" } } });
   }
 
   rows(entity: string): Map<string, Base> | undefined {
     if (entity === "Customer") return this.customers;
     if (entity === "Item") return this.items;
     if (entity === "Invoice") return this.invoices;
+    if (entity === "Preferences") return this.preferences;
     return entity === "Payment" ? this.payments : undefined;
   }
 
@@ -161,9 +168,10 @@ export class Books {
     const customer = this.#customer(given.CustomerRef);
     const total = cents(given.TotalAmt);
     // As the real ones, these books know nothing below a cent.
-    const lines = given.Line.map((line) => ({ ...line, Amount: cents(line.Amount) / 100 }));
+    const asked = given.Line.reduce((sum, line) => sum + cents(line.Amount), 0);
+    if (asked > total) throw new QboRefusal("6070", "Amount applied is more than the payment", "The lines exceed TotalAmt.");
+    const lines = this.#applicable(given.Line);
     const applied = lines.reduce((sum, line) => sum + cents(line.Amount), 0);
-    if (applied > total) throw new QboRefusal("6070", "Amount applied is more than the payment", "The lines exceed TotalAmt.");
     const targets = lines.flatMap((line) => line.LinkedTxn.map((txn) => ({ invoice: this.find(this.invoices, txn.TxnId), amount: line.Amount })));
     const payment: PaymentObject = {
       ...this.#base(),
@@ -178,6 +186,17 @@ export class Books {
     this.#announce("Payment", payment.Id, "Create");
     for (const target of targets) this.#changeBalance(target.invoice, -cents(target.amount));
     return payment;
+  }
+
+  /** As much of each line as its invoices still owe; the rest stays on the payment. */
+  #applicable(lines: readonly PaymentLine[]): PaymentLine[] {
+    const owed = new Map<string, number>();
+    return lines.map((line) => {
+      const targets = line.LinkedTxn.map(({ TxnId }) => ({ TxnId, left: owed.get(TxnId) ?? cents(this.find(this.invoices, TxnId).Balance) }));
+      const applied = Math.min(cents(line.Amount), ...targets.map((t) => t.left));
+      for (const { TxnId, left } of targets) owed.set(TxnId, left - applied);
+      return { ...line, Amount: applied / 100 };
+    });
   }
 
   /** Keeps it with an amount of 0, as QuickBooks does. @param input `Id` and the newest `SyncToken` */
@@ -232,7 +251,7 @@ export class Books {
   }
 
   #changeBalance(invoice: InvoiceObject, byCents: number): void {
-    invoice.Balance = Math.max(0, cents(invoice.Balance) + byCents) / 100;
+    invoice.Balance = Math.min(cents(invoice.TotalAmt), Math.max(0, cents(invoice.Balance) + byCents)) / 100;
     // A payment gives its invoice no new version, only a new date.
     this.#touch(invoice, false);
     this.#announce("Invoice", invoice.Id, "Update");

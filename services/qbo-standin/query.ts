@@ -135,11 +135,10 @@ function comparable(value: unknown): number | string {
 function fieldOf(row: Readonly<Record<string, unknown>>, path: string): unknown {
   let value: unknown = row;
   for (const part of path.split(".")) value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[part] : undefined;
-  if (value === undefined && !knownFields.has(path)) throw new QboRefusal("4001", "Invalid query", `QueryValidationError: Property ${path} not found`);
   return value;
 }
 
-const knownFields = new Set(["Id", "DueDate", "TxnDate", "DocNumber", "PrivateNote", "DisplayName", "Type", "Name", "Balance", "TotalAmt", "MetaData.CreateTime", "MetaData.LastUpdatedTime"]);
+const knownFields = new Set(["Id", "DueDate", "TxnDate", "DocNumber", "PrivateNote", "DisplayName", "Active", "Type", "Name", "Balance", "TotalAmt", "MetaData.CreateTime", "MetaData.LastUpdatedTime"]);
 
 function holds(row: Readonly<Record<string, unknown>>, c: Condition): boolean {
   const actual = comparable(fieldOf(row, c.field));
@@ -156,6 +155,9 @@ function holds(row: Readonly<Record<string, unknown>>, c: Condition): boolean {
 
 /** The rows of a query's page, and how many there are on all pages. */
 export function runQuery<T extends object>(query: Query, rows: Iterable<T>): { readonly page: T[]; readonly total: number } {
+  const asked = [...query.conditions, ...(query.order === undefined ? [] : [query.order])];
+  const unknown = asked.find((part) => !knownFields.has(part.field));
+  if (unknown !== undefined) throw new QboRefusal("4001", "Invalid query", `QueryValidationError: Property ${unknown.field} not found`);
   const found = [...rows].filter((row) => query.conditions.every((c) => holds(row as Record<string, unknown>, c)));
   const { order } = query;
   if (order !== undefined) {

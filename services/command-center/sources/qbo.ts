@@ -12,6 +12,7 @@ const company = z.object({
   refresh_token_expires_at: z.string().nullable(),
   webhook_events_waiting: z.number(),
   writes_waiting: z.number(),
+  writes_failed: z.number(),
   problem: z.string().nullable(),
 });
 const status = z.object({ state, environment: z.string().nullable(), companies: z.array(company) });
@@ -25,6 +26,9 @@ export async function readQbo(url: string, timeoutMs: number): Promise<Qbo> {
   return { ...all, companies: companies.slice(0, listLimit).map(toCompany) };
 }
 
+/** What was never sent to QuickBooks stays a problem when nothing else is one. */
+const givenUp = (writes: number): string | null => (writes === 0 ? null : `${writes} of its writes were given up; POST /qbo/writes/retry sends them again`);
+
 function toCompany(c: z.output<typeof company>): QboCompany {
   return {
     name: `${c.org_id}, company ${c.realm_id}`,
@@ -32,6 +36,6 @@ function toCompany(c: z.output<typeof company>): QboCompany {
     lastSyncAt: c.last_sync_at,
     refreshTokenExpiresAt: c.refresh_token_expires_at,
     waiting: c.webhook_events_waiting + c.writes_waiting,
-    problem: c.problem?.slice(0, textLimit) ?? null,
+    problem: c.problem?.slice(0, textLimit) ?? givenUp(c.writes_failed),
   };
 }

@@ -70,9 +70,9 @@ export async function takeInvoice(u: Unit, id: string, field = "id"): Promise<In
   return invoice.due_state === null && invoice.due_at <= u.at ? fallDue(u, invoice) : invoice;
 }
 
-/** Counts an invoice at its due date: overdue unless it is paid in full. A void one, and history, are noted but count nowhere. */
+/** Counts an invoice at its due date: overdue unless nothing is owed. A void one, and history, are noted but count nowhere. */
 export async function fallDue(u: Unit, invoice: Invoice): Promise<Invoice> {
-  const due: Invoice = { ...invoice, due_state: invoice.status === "open" ? "overdue" : "met" };
+  const due: Invoice = { ...invoice, due_state: invoice.status === "open" && invoice.amount_cents > invoice.paid_cents ? "overdue" : "met" };
   await u.tx.updateTable("invoices").set({ due_state: due.due_state }).where("id", "=", invoice.id).execute();
   if (invoice.status === "void" || invoice.imported === 1) return due;
   u.book(invoice.org_id, "invoice_due", invoice.amount_cents);
@@ -88,7 +88,7 @@ export async function fallDue(u: Unit, invoice: Invoice): Promise<Invoice> {
  * @param paidCents payments less refunds, after this change
  */
 export async function settle(u: Unit, invoice: Invoice, paidCents: number): Promise<Invoice> {
-  const paid = invoice.status !== "void" && invoice.amount_cents > 0 && paidCents >= invoice.amount_cents;
+  const paid = invoice.status !== "void" && paidCents >= invoice.amount_cents;
   const settled: Invoice = {
     ...invoice,
     paid_cents: paidCents,

@@ -6,6 +6,7 @@ import type { Changes } from "../crm/unit.ts";
 import type { Metrics } from "../metrics.ts";
 import { authoriseUrl, finishConnection } from "../qbo/connect.ts";
 import type { QboConfig } from "../qbo/config.ts";
+import { retryFailed } from "../qbo/pushes.ts";
 import { qboStatus } from "../qbo/status.ts";
 import type { Tokens } from "../qbo/tokens.ts";
 import { readDelivery, receive, signatureHolds } from "../qbo/webhooks.ts";
@@ -23,7 +24,7 @@ const connectQuery = z.strictObject({ org_id: id.optional() });
 const word = z.string().min(1).max(2048);
 // Not strict: QuickBooks adds parameters as it likes.
 const callbackQuery = z.object({ state: word, code: word.optional(), realmId: z.string().regex(/^[A-Za-z0-9-]{1,40}$/, "is not a company id").optional(), error: word.optional() });
-const syncBody = z.strictObject({ org_id: id.optional() }).optional();
+const orgBody = z.strictObject({ org_id: id.optional() }).optional();
 
 const webhookBytes = 1024 * 1024;
 
@@ -54,12 +55,18 @@ export function qboRoutes(app: FastifyInstance, changes: Changes, metrics: Metri
   });
   app.post("/qbo/sync", async (request, reply) => {
     const { wake } = configured();
-    const orgId = check(syncBody, request.body, "body")?.org_id;
+    const orgId = check(orgBody, request.body, "body")?.org_id;
     const ask = changes.store.db.updateTable("qbo_connections").set({ sync_requested_at: changes.clock.now() }).where("state", "=", "connected");
     const asked = await (orgId === undefined ? ask : ask.where("org_id", "=", orgId)).returning("org_id").execute();
     if (asked.length === 0) throw conflict("not_connected", "no company is connected: open /qbo/connect", orgId === undefined ? undefined : "org_id");
     wake();
     return reply.code(202).send({ requested: asked.map((a) => a.org_id) });
+  });
+  app.post("/qbo/writes/retry", async (request, reply) => {
+    const { wake } = configured();
+    const retried = await retryFailed(changes, check(orgBody, request.body, "body")?.org_id);
+    wake();
+    return reply.code(202).send({ retried });
   });
   void app.register(async (scope) => webhookRoute(scope, changes, metrics, qbo));
 }
@@ -77,7 +84,7 @@ function verifierOf(qbo: QboParts | undefined, log: FastifyBaseLogger): string {
 
 /** In a scope of its own, because the signature is over the body's bytes, before anything reads them. */
 function webhookRoute(scope: FastifyInstance, changes: Changes, metrics: Metrics, qbo: QboParts | undefined): void {
-  for (const result of ["accepted", "duplicate", "rejected"]) metrics.qboWebhooks.inc({ result }, 0);
+  for (const result of ["accepted", "duplicate", "unusable", "rejected"]) metrics.qboWebhooks.inc({ result }, 0);
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: webhookBytes }, (_request, body, done) => done(null, body));
   scope.post("/qbo/webhooks", { bodyLimit: webhookBytes }, async (request) => {
@@ -88,10 +95,11 @@ function webhookRoute(scope: FastifyInstance, changes: Changes, metrics: Metrics
         throw new Refusal(401, "unauthorised", "does not fit the body", "intuit-signature");
       }
       const { events, unusable } = readDelivery(body);
-      if (unusable > 0) request.log.error({ unusable }, "a webhook delivery has events that name no object; they are left out");
+      if (unusable > 0) request.log.error({ unusable }, "a webhook delivery has events that cannot be used; they are left out");
       const { accepted, duplicate } = await receive(changes, events);
       metrics.qboWebhooks.inc({ result: "accepted" }, accepted);
       metrics.qboWebhooks.inc({ result: "duplicate" }, duplicate);
+      metrics.qboWebhooks.inc({ result: "unusable" }, unusable);
       if (accepted > 0) qbo?.wake();
       return { accepted, duplicate };
     } catch (error) {

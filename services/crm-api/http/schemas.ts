@@ -18,12 +18,16 @@ const line = (max: number) =>
 /** Identifiers in a path, query or body; also those of organisations, which people choose. */
 export const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "must be 1 to 63 letters, digits, '.', '_' or '-', starting with a letter or digit");
 
-const cents = z.int("must be a whole number of cents").positive("must be more than 0 cents").max(maxCents);
+const cents = z.int("must be a whole number of cents").positive("must be more than 0 cents").max(maxCents, `must be at most ${maxCents} cents`);
+
+/** The last moment that is written with four digits of a year. */
+const lastTime = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 const time = z.iso
   .datetime({ offset: true, error: "must be an ISO 8601 date and time with a zone, such as 2030-01-31T12:00:00Z" })
   .transform((v) => Date.parse(v))
-  .refine((v) => Number.isSafeInteger(v), "is not a date");
+  .refine((v) => Number.isSafeInteger(v), "is not a date")
+  .refine((v) => !(v > lastTime), "must not be after the year 9999 in UTC");
 
 export const newOrg = z.strictObject({ id, name: line(200) });
 export const newLead = z.strictObject({ org_id: id, name: line(200), email: z.email().max(254).optional(), source: line(100).optional() });
@@ -38,7 +42,7 @@ export const nothing = z.strictObject({}).optional();
 export const byId = z.strictObject({ id });
 
 const page = {
-  /** At most this many, newest first. */
+  /** At most this many, newest first; organisations by id, descending. */
   limit: z.coerce.number().int().min(1).max(500).default(100),
   /** The id of the last one of the page before. */
   before: id.optional(),

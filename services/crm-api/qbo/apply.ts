@@ -5,9 +5,9 @@
 import { fallDue, invoiceEvent, markVoid, settle, takeInvoice } from "../crm/invoices.ts";
 import type { Unit } from "../crm/unit.ts";
 import type { Invoice, Payment, QboConnection } from "../store/tables.ts";
-import { dueAt, isVoid, markedId, qboDeleted, qboInvoice, qboPayment, type EntityName, type QboInvoice, type QboPayment } from "./entities.ts";
+import { dueAt, homeInvoice, homePayment, isVoid, markedId, qboDeleted, qboInvoice, qboPayment, type EntityName, type QboInvoice, type QboPayment } from "./entities.ts";
 
-type Company = Pick<QboConnection, "realm_id" | "org_id" | "baseline_at">;
+type Company = Pick<QboConnection, "realm_id" | "org_id" | "baseline_at" | "home_currency">;
 
 interface Copy {
   readonly Id: string;
@@ -24,7 +24,7 @@ function isOlder(copy: Copy, row: Pick<Invoice, "qbo_sync_token" | "qbo_updated_
   return tokens < 0 || (tokens === 0 && copy.MetaData.LastUpdatedTime < (row.qbo_updated_at ?? 0));
 }
 
-/** What was created up to the moment of the connection is history. */
+/** What was created up to the baseline is history; both have whole seconds, the baseline to their end. */
 const isHistory = (copy: Copy, company: Company): 0 | 1 => (company.baseline_at === null || copy.MetaData.CreateTime <= company.baseline_at ? 1 : 0);
 
 /**
@@ -34,8 +34,8 @@ const isHistory = (copy: Copy, company: Company): 0 | 1 => (company.baseline_at 
 export async function applyEntity(u: Unit, company: Company, entity: EntityName, row: unknown): Promise<void> {
   const deleted = qboDeleted.safeParse(row);
   if (deleted.success) return applyDeletion(u, company, entity, deleted.data.Id);
-  if (entity === "Invoice") return applyInvoice(u, company, qboInvoice.parse(row));
-  return applyPayment(u, company, qboPayment.parse(row));
+  if (entity === "Invoice") return applyInvoice(u, company, homeInvoice(qboInvoice.parse(row), company.home_currency));
+  return applyPayment(u, company, homePayment(qboPayment.parse(row), company.home_currency));
 }
 
 /** An invoice is void and a payment is gone once QuickBooks no longer has it. */
@@ -68,7 +68,8 @@ async function applyInvoice(u: Unit, company: Company, copy: QboInvoice): Promis
   const invoice = await correctTerms(u, known, copy);
   if (await hasPendingPush(u, invoice.id)) return;
   const paid = Math.max(await paidHere(u, invoice.id), paidThere(copy));
-  if (paid === invoice.paid_cents && invoice.amount_cents === known.amount_cents) return;
+  // An amount that changed while a write waited has not changed the status yet.
+  if (paid === invoice.paid_cents && (known.status === "paid") === paid >= invoice.amount_cents) return;
   const settled = await settle(u, invoice, paid);
   if (settled.status === "paid" && known.status !== "paid") invoiceEvent(u, "invoice.paid", settled, { source: "quickbooks" });
 }
@@ -110,7 +111,7 @@ async function addInvoice(u: Unit, company: Company, copy: QboInvoice): Promise<
   await u.tx.insertInto("invoices").values(invoice).execute();
   u.book(invoice.org_id, "invoice_created", invoice.amount_cents);
   invoiceEvent(u, "invoice.created", invoice, { source: "quickbooks" });
-  const settled = paidThere(copy) > 0 ? await settle(u, invoice, paidThere(copy)) : invoice;
+  const settled = paidThere(copy) > 0 || invoice.amount_cents === 0 ? await settle(u, invoice, paidThere(copy)) : invoice;
   if (settled.status === "paid") invoiceEvent(u, "invoice.paid", settled, { source: "quickbooks" });
   if (invoice.due_at <= u.at) await fallDue(u, settled);
 }
@@ -135,7 +136,7 @@ const newInvoice = (u: Unit, company: Company, copy: QboInvoice): Invoice => ({
 
 /** With the dates of then, and neither counted nor told to anybody. */
 function asHistory(invoice: Invoice, copy: QboInvoice): Invoice {
-  const paid = paidThere(copy) >= copy.TotalAmt && copy.TotalAmt > 0;
+  const paid = paidThere(copy) >= copy.TotalAmt;
   const paidAt = paid ? copy.MetaData.LastUpdatedTime : null;
   return { ...invoice, created_at: copy.MetaData.CreateTime, paid_cents: paidThere(copy), status: paid ? "paid" : "open", paid_at: paidAt, first_paid_at: paidAt };
 }

@@ -60,6 +60,11 @@ export class QboClient {
     this.#parts = parts;
   }
 
+  /** Aborted when this program ends: no call is made any more. */
+  get stop(): AbortSignal {
+    return this.#parts.stop;
+  }
+
   /**
    * @returns the answer's JSON
    * @throws QboFault for a refusal, QboNotAuthorised, QboRateLimited after repeated 429s, QboUnreachable for anything else
@@ -86,6 +91,8 @@ export class QboClient {
 
   async #send(company: QboConnection, call: QboCall): Promise<Reply> {
     const { limiter, metrics, clock, stop } = this.#parts;
+    // Asked for before this process started, or of another replica.
+    if (company.paused_until !== null) limiter.pause(company.realm_id, Math.min(company.paused_until, clock.now() + longestPauseMs));
     await limiter.take(company.realm_id);
     const over = new AbortController();
     const done = new AbortController();
@@ -133,10 +140,16 @@ export class QboClient {
   async #throttled(realm: string, reply: Reply): Promise<void> {
     const { limiter, metrics, clock, db, log } = this.#parts;
     metrics.qboRateLimited.inc();
-    const asked = Number(reply.retryAfter ?? "0") * 1000;
-    const until = clock.now() + (Number.isFinite(asked) ? Math.min(Math.max(throttledMs, asked), longestPauseMs) : throttledMs);
+    const until = clock.now() + Math.min(Math.max(throttledMs, askedPause(reply.retryAfter, clock.now())), longestPauseMs);
     limiter.pause(realm, until);
     log.warn({ realm, until: new Date(until).toISOString() }, "QuickBooks limits this company's calls; waiting");
     await db.updateTable("qbo_connections").set({ paused_until: until }).where("realm_id", "=", realm).execute();
   }
+}
+
+/** @param retryAfter seconds or an HTTP date, as RFC 9110 allows @returns milliseconds; 0 when nothing can be read from it */
+function askedPause(retryAfter: string | null, now: number): number {
+  const text = retryAfter?.trim() ?? "";
+  const pause = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
+  return Number.isNaN(pause) ? 0 : pause;
 }

@@ -10,6 +10,7 @@ export interface TokenPair {
   /** Milliseconds since 1970. */
   readonly accessExpiresAt: number;
   readonly refreshExpiresAt: number;
+  readonly issuedAt: number;
 }
 
 const tokenColumns = (pair: TokenPair) => ({
@@ -17,6 +18,7 @@ const tokenColumns = (pair: TokenPair) => ({
   refresh_token: pair.refreshToken,
   access_expires_at: pair.accessExpiresAt,
   refresh_expires_at: pair.refreshExpiresAt,
+  refreshed_at: pair.issuedAt,
 });
 
 export const findCompany = (db: Db, realm: string): Promise<QboConnection | undefined> =>
@@ -38,7 +40,7 @@ export function connectCompany(changes: Changes, orgId: string, realm: string, p
       await u.tx.updateTable("qbo_connections").set((eb) => ({ ...fresh, generation: eb("generation", "+", 1) })).where("realm_id", "=", realm).execute();
     } else {
       await u.tx.deleteFrom("qbo_connections").where("org_id", "=", orgId).execute();
-      const unknown = { baseline_at: null, imported_at: null, cursor_at: null, last_sync_at: null };
+      const unknown = { baseline_at: null, imported_at: null, cursor_at: null, last_sync_at: null, home_currency: null };
       await u.tx.insertInto("qbo_connections").values({ ...fresh, ...unknown, realm_id: realm, org_id: orgId, generation: 1, connected_at: u.at }).execute();
     }
     u.emit({ type: "qbo.connected", orgId, aggregate: { type: "org", id: orgId }, data: { realm_id: realm } });

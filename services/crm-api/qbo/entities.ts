@@ -31,7 +31,8 @@ const money = z
 
 /** What QuickBooks' own forms take at most, 99 999 999 999.99: what is beyond it is no amount, and would spoil every sum. */
 const maxCents = 9_999_999_999_999;
-const total = money.refine((cents) => cents >= 0 && cents <= maxCents, "is out of range");
+const inRange = z.number().refine((cents) => cents >= 0 && cents <= maxCents, "is out of range");
+const total = money.pipe(inRange);
 const balance = money.refine((cents) => Math.abs(cents) <= maxCents, "is out of range");
 
 /** Far from the times that no longer can be written with four digits of a year. */
@@ -53,7 +54,17 @@ const metaData = z.object({ CreateTime: time, LastUpdatedTime: time });
 const reference = z.object({ value: name, name: name.optional() });
 const syncToken = z.coerce.number().int().nonnegative();
 
+/** Home units of one foreign unit, such as 0.0067; kept as its digits. */
+const rate = z
+  .union([z.number(), z.string()])
+  .transform(String)
+  .refine((v) => /^\d{1,12}(\.\d{1,20})?$/.test(v) && Number(v) > 0, "is not an exchange rate");
+// What cannot be read of these is as good as absent: in the company's own currency nobody needs it.
+const currency = { CurrencyRef: reference.optional(), ExchangeRate: rate.optional().catch(undefined), HomeTotalAmt: total.optional().catch(undefined) };
+
 export const qboInvoice = z.object({
+  ...currency,
+  HomeBalance: balance.optional().catch(undefined),
   Id: id,
   SyncToken: syncToken,
   MetaData: metaData,
@@ -67,6 +78,7 @@ export const qboInvoice = z.object({
 export type QboInvoice = z.output<typeof qboInvoice>;
 
 export const qboPayment = z.object({
+  ...currency,
   Id: id,
   SyncToken: syncToken,
   MetaData: metaData,
@@ -74,6 +86,38 @@ export const qboPayment = z.object({
   PrivateNote: note.optional(),
 });
 export type QboPayment = z.output<typeof qboPayment>;
+
+/** A foreign amount in the home currency, by decimal digits, to the nearest cent. @throws ZodError beyond the range */
+export function convertCents(cents: number, exchangeRate: string): number {
+  if (cents < 0) return -convertCents(-cents, exchangeRate);
+  const [whole = "", part = ""] = exchangeRate.split(".");
+  const unit = 10n ** BigInt(part.length);
+  return inRange.parse(Number((2n * BigInt(cents) * BigInt(whole + part) + unit) / (2n * unit)));
+}
+
+/** @param home currency of the company's books; null while it is not known: then only a rate tells a foreign one */
+function rateOf(copy: QboInvoice | QboPayment, home: string | null): string | undefined {
+  const { CurrencyRef, ExchangeRate } = copy;
+  if (CurrencyRef === undefined || (home === null ? ExchangeRate === undefined : CurrencyRef.value === home)) return undefined;
+  if (ExchangeRate !== undefined) return ExchangeRate;
+  throw new z.ZodError([{ code: "custom", path: ["ExchangeRate"], message: `is missing, and ${CurrencyRef.value} is not the company's currency`, input: undefined }]);
+}
+
+/** With its amounts in the currency of the company's books. @throws ZodError when that cannot be told */
+export function homePayment(copy: QboPayment, home: string | null): QboPayment {
+  const exchangeRate = rateOf(copy, home);
+  return exchangeRate === undefined ? copy : { ...copy, TotalAmt: copy.HomeTotalAmt ?? convertCents(copy.TotalAmt, exchangeRate) };
+}
+
+/** As `homePayment`. */
+export function homeInvoice(copy: QboInvoice, home: string | null): QboInvoice {
+  const exchangeRate = rateOf(copy, home);
+  if (exchangeRate === undefined) return copy;
+  const TotalAmt = copy.HomeTotalAmt ?? convertCents(copy.TotalAmt, exchangeRate);
+  // An untouched invoice owes all of it, whichever way its total was rounded.
+  const Balance = copy.Balance === undefined || copy.Balance === copy.TotalAmt ? TotalAmt : (copy.HomeBalance ?? convertCents(copy.Balance, exchangeRate));
+  return { ...copy, TotalAmt, Balance };
+}
 
 /** What change data capture says of an object that is gone. */
 export const qboDeleted = z.object({ Id: id, status: z.literal("Deleted"), MetaData: z.object({ LastUpdatedTime: time }).optional() });

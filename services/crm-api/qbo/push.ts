@@ -4,8 +4,8 @@
  */
 import { z, ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
-import type { Changes } from "../crm/unit.ts";
-import type { Invoice, Payment, QboConnection, QboPushTable } from "../store/tables.ts";
+import type { Changes, Unit } from "../crm/unit.ts";
+import type { Invoice, Payment, QboConnection, QboPush } from "../store/tables.ts";
 import { link } from "./apply.ts";
 import type { QboClient } from "./client.ts";
 import { fromCents, marker, qboInvoice, qboPayment, type EntityName, type QboInvoice, type QboPayment } from "./entities.ts";
@@ -32,7 +32,7 @@ export async function sendPushes(changes: Changes, client: QboClient, company: Q
     .where("org_id", "=", company.org_id)
     .where("done_at", "is", null)
     .where("failed_at", "is", null)
-    .orderBy("id")
+    .orderBy("seq")
     .limit(batch)
     .execute();
   const writer = new Writer(changes, client, company);
@@ -46,27 +46,40 @@ export async function sendPushes(changes: Changes, client: QboClient, company: Q
   return sent;
 }
 
-async function sendOne(changes: Changes, writer: Writer, push: QboPushTable, log: Logger): Promise<boolean> {
+/** @returns whether the next write of the same invoice may go */
+async function sendOne(changes: Changes, writer: Writer, push: QboPush, log: Logger): Promise<boolean> {
   try {
     const done = await writer.write(push);
     await changes.commit(async (u) => {
       await u.tx.updateTable("qbo_pushes").set({ done_at: u.at, problem: null }).where("id", "=", push.id).execute();
-      if (done !== undefined) await u.tx.updateTable(done.table).set(link(writer.company.realm_id, done.copy)).where("id", "=", done.id).execute();
+      if (done === undefined) await readAnew(u, writer.company, push.invoice_id);
+      else await u.tx.updateTable(done.table).set(link(writer.company.realm_id, done.copy)).where("id", "=", done.id).execute();
     });
     return true;
   } catch (error) {
     if (!(error instanceof QboFault) && !(error instanceof ZodError)) throw error;
     const attempts = push.attempts + 1;
     const gaveUp = attempts >= maxAttempts;
-    const now = changes.clock.now();
-    const retry = { attempts, next_attempt_at: now + Math.min(lastRetryMs, firstRetryMs * 2 ** attempts), problem: error.message.slice(0, 500), failed_at: gaveUp ? now : null };
-    await changes.store.db.updateTable("qbo_pushes").set(retry).where("id", "=", push.id).execute();
+    await changes.commit(async (u) => {
+      const retry = { attempts, next_attempt_at: u.at + Math.min(lastRetryMs, firstRetryMs * 2 ** attempts), problem: error.message.slice(0, 500), failed_at: gaveUp ? u.at : null };
+      await u.tx.updateTable("qbo_pushes").set(retry).where("id", "=", push.id).execute();
+      if (gaveUp) await readAnew(u, writer.company, push.invoice_id);
+    });
     log.error({ err: error, realm: writer.company.realm_id, kind: push.kind, subject: push.subject_id, attempts, gave_up: gaveUp }, "QuickBooks refused a write");
     return gaveUp;
   }
 }
 
+/** While a write waited, the invoice's balance was not looked at; one that ends without a newer copy would leave it so. */
+async function readAnew(u: Unit, company: QboConnection, invoiceId: string): Promise<void> {
+  const invoice = await u.tx.selectFrom("invoices").select("qbo_id").where("id", "=", invoiceId).where("qbo_realm", "=", company.realm_id).executeTakeFirst();
+  if (invoice === undefined || invoice.qbo_id === null) return;
+  const event = { id: u.newId(), realm_id: company.realm_id, entity: "Invoice" as const, entity_id: invoice.qbo_id, operation: "read" };
+  await u.tx.insertInto("qbo_inbox").values({ ...event, received_at: u.at, processed_at: null, attempts: 0, next_attempt_at: 0, problem: null }).execute();
+}
+
 const ref = z.object({ Id: z.string() });
+const customer = ref.extend({ CurrencyRef: z.object({ value: z.string() }).optional() });
 
 class Writer {
   readonly company: QboConnection;
@@ -80,14 +93,14 @@ class Writer {
   }
 
   /** @returns the object as QuickBooks has it now; undefined when there was nothing to do */
-  async write(push: QboPushTable): Promise<Done> {
+  async write(push: QboPush): Promise<Done> {
     if (push.kind === "invoice.create") return this.#createInvoice(push);
     if (push.kind === "invoice.void") return this.#voidInvoice(push);
     if (push.kind === "payment.create") return this.#createPayment(push);
     return this.#voidPayment(push);
   }
 
-  async #createInvoice(push: QboPushTable): Promise<Done> {
+  async #createInvoice(push: QboPush): Promise<Done> {
     const invoice = await this.#invoice(push.subject_id);
     if (invoice.qbo_id !== null || invoice.status === "void") return undefined;
     const body = {
@@ -102,8 +115,9 @@ class Writer {
     return { table: "invoices", id: invoice.id, copy: qboInvoice.parse(answer["Invoice"]) };
   }
 
-  async #createPayment(push: QboPushTable): Promise<Done> {
+  async #createPayment(push: QboPush): Promise<Done> {
     const [payment, invoice] = [await this.#payment(push.subject_id), await this.#invoice(push.invoice_id)];
+    if (invoice.qbo_id === null) await this.#requireSent("invoice.create", invoice.id);
     // An invoice from before the connection is not in QuickBooks, and its payments need not be.
     if (payment.qbo_id !== null || !this.#isOurs(invoice)) return undefined;
     const body = {
@@ -117,18 +131,25 @@ class Writer {
     return { table: "payments", id: payment.id, copy: qboPayment.parse(answer["Payment"]) };
   }
 
-  async #voidInvoice(push: QboPushTable): Promise<Done> {
+  async #voidInvoice(push: QboPush): Promise<Done> {
     const invoice = await this.#invoice(push.subject_id);
     if (!this.#isOurs(invoice) || invoice.qbo_id === null) return undefined;
     const answer = await this.#change("Invoice", invoice.qbo_id, push.id, { operation: "void" }, {});
     return answer === undefined ? undefined : { table: "invoices", id: invoice.id, copy: qboInvoice.parse(answer) };
   }
 
-  async #voidPayment(push: QboPushTable): Promise<Done> {
+  async #voidPayment(push: QboPush): Promise<Done> {
     const payment = await this.#payment(push.subject_id);
+    if (payment.qbo_id === null) await this.#requireSent("payment.create", payment.id);
     if (!this.#isOurs(payment) || payment.qbo_id === null) return undefined;
     const answer = await this.#change("Payment", payment.qbo_id, push.id, { operation: "update", include: "void" }, { sparse: true });
     return answer === undefined ? undefined : { table: "payments", id: payment.id, copy: qboPayment.parse(answer) };
+  }
+
+  /** What a write builds on has to be there first, also when that was given up and may be sent again. @throws QboFault */
+  async #requireSent(kind: QboPush["kind"], subjectId: string): Promise<void> {
+    const open = this.#changes.store.db.selectFrom("qbo_pushes").select("id").where("kind", "=", kind).where("subject_id", "=", subjectId).where("done_at", "is", null);
+    if ((await open.executeTakeFirst()) !== undefined) throw new QboFault("not-sent", `it waits for the write ${kind} of ${subjectId}`);
   }
 
   /** Changes an object on the base of its newest version. @returns undefined when it is gone */
@@ -147,7 +168,7 @@ class Writer {
     }
   }
 
-  async #customer(push: QboPushTable, name: string): Promise<string> {
+  async #customer(push: QboPush, name: string): Promise<string> {
     // QuickBooks separates sub-customers by colons.
     const displayName = name.replaceAll(":", " ").trim();
     const found = await this.#findCustomer(displayName);
@@ -165,7 +186,11 @@ class Writer {
 
   async #findCustomer(displayName: string): Promise<string | undefined> {
     const page = await queryPage(this.#client, this.company.realm_id, "Customer", `WHERE DisplayName = ${quoted(displayName)}`, 1, 1);
-    return page.rows.length === 0 ? undefined : ref.parse(page.rows[0]).Id;
+    if (page.rows.length === 0) return undefined;
+    const { Id, CurrencyRef } = customer.parse(page.rows[0]);
+    const home = this.company.home_currency;
+    if (home !== null && CurrencyRef !== undefined && CurrencyRef.value !== home) throw new QboFault("foreign", `customer ${Id} has ${CurrencyRef.value} for its currency, and amounts are in ${home}`);
+    return Id;
   }
 
   async #item(): Promise<string> {

@@ -3,10 +3,11 @@
  *
  * All times that decide what is history or already known come from QuickBooks' own answers, so that neither clock matters.
  */
-import { ZodError } from "zod";
+import { z, ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import { QboFault } from "./errors.ts";
 import type { Changes, Unit } from "../crm/unit.ts";
+import type { Metrics } from "../metrics.ts";
 import type { QboConnection, QboConnectionTable } from "../store/tables.ts";
 import { applyDeletion, applyEntity } from "./apply.ts";
 import type { QboClient } from "./client.ts";
@@ -25,12 +26,15 @@ const captureMs = 29 * 24 * 60 * 60 * 1000;
 /** Below this, halving the window no longer helps: so much changed at once. */
 const narrowestMs = 2_000;
 
+const preferences = z.object({ CurrencyPrefs: z.object({ HomeCurrency: z.object({ value: z.string().regex(/^[A-Z]{3}$/) }) }) });
+
 /**
  * @param company as stored now
  * @throws the client's errors; what was taken over until then stays, and the next run begins where this one did
  */
-export async function syncCompany(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<void> {
-  const sync = new Sync(changes, client, company, log);
+export async function syncCompany(changes: Changes, client: QboClient, company: QboConnection, log: Logger, metrics: Metrics): Promise<void> {
+  const sync = new Sync(changes, client, company, log, metrics);
+  await sync.learnCurrency();
   const reached = company.imported_at === null ? await sync.import() : await sync.catchUp();
   const { clock, store } = changes;
   const at = clock.now();
@@ -46,13 +50,30 @@ class Sync {
   readonly #changes: Changes;
   readonly #client: QboClient;
   readonly #log: Logger;
+  readonly #metrics: Metrics;
   #company: QboConnection;
 
-  constructor(changes: Changes, client: QboClient, company: QboConnection, log: Logger) {
+  constructor(changes: Changes, client: QboClient, company: QboConnection, log: Logger, metrics: Metrics) {
     this.#changes = changes;
     this.#client = client;
     this.#company = company;
     this.#log = log;
+    this.#metrics = metrics;
+  }
+
+  /** Asks once in which currency the company keeps its books. */
+  async learnCurrency(): Promise<void> {
+    if (this.#company.home_currency !== null) return;
+    try {
+      const { rows } = await queryPage(this.#client, this.#company.realm_id, "Preferences", "", 1, 1);
+      const home = preferences.safeParse(rows[0]).data?.CurrencyPrefs.HomeCurrency.value;
+      if (home === undefined) return;
+      await this.#changes.store.db.updateTable("qbo_connections").set({ home_currency: home }).where("realm_id", "=", this.#company.realm_id).execute();
+      this.#company = { ...this.#company, home_currency: home };
+    } catch (error) {
+      // Not worth going without a synchronisation: exchange rates tell most.
+      if (!(error instanceof QboFault)) throw error;
+    }
   }
 
   /** History. @returns the time up to which everything is known */
@@ -64,13 +85,19 @@ class Sync {
     return baseline;
   }
 
-  /** Asks QuickBooks for the time, and keeps it: it divides history from news even if this import is interrupted. */
+  /**
+   * Asks QuickBooks for the time, and keeps it: it divides history from news even if this import is interrupted. Objects are
+   * dated in whole seconds, so that the import begins when the second of the baseline is over.
+   */
   async #setBaseline(): Promise<number> {
-    const { time } = await queryPage(this.#client, this.#company.realm_id, "Invoice", "", 1, 1);
+    const now = async () => (await queryPage(this.#client, this.#company.realm_id, "Invoice", "", 1, 1)).time;
+    const baseline = Math.floor((await now()) / 1_000) * 1_000 + 999;
+    do await this.#changes.clock.sleep(1_000, this.#client.stop);
+    while ((await now()) <= baseline);
     const { db } = this.#changes.store;
-    await db.updateTable("qbo_connections").set({ baseline_at: time }).where("realm_id", "=", this.#company.realm_id).where("baseline_at", "is", null).execute();
+    await db.updateTable("qbo_connections").set({ baseline_at: baseline }).where("realm_id", "=", this.#company.realm_id).where("baseline_at", "is", null).execute();
     this.#company = (await findCompany(db, this.#company.realm_id)) ?? this.#company;
-    return this.#company.baseline_at ?? time;
+    return this.#company.baseline_at ?? baseline;
   }
 
   /** Changes since the last run. @returns the time up to which everything is known */
@@ -90,21 +117,22 @@ class Sync {
    * Change data capture has no upper bound. When an answer is full, the newer half of the time is asked for alone, and again,
    * until it fits; the older half comes from queries, which do not tell what was deleted: that is found by comparison.
    */
-  async #capture(since: number): Promise<number> {
-    const answer = await changesSince(this.#client, this.#company.realm_id, since);
-    if (answer.invoices.length + answer.payments.length < captureLimit) {
-      await this.#apply("Invoice", answer.invoices);
-      await this.#apply("Payment", answer.payments);
-      return answer.time;
+  async #capture(begin: number): Promise<number> {
+    for (let since = begin; ; ) {
+      const answer = await changesSince(this.#client, this.#company.realm_id, since);
+      if (answer.invoices.length + answer.payments.length < captureLimit) {
+        await this.#apply("Invoice", answer.invoices);
+        await this.#apply("Payment", answer.payments);
+        if (since > begin) await this.#sweep();
+        return answer.time;
+      }
+      if (answer.time - since <= narrowestMs) return this.#compare();
+      const middle = since + Math.floor((answer.time - since) / 2);
+      for (const entity of entities) {
+        for await (const page of queryAll(this.#client, this.#company.realm_id, entity, { since, until: middle })) await this.#apply(entity, page.rows);
+      }
+      since = middle;
     }
-    if (answer.time - since <= narrowestMs) return this.#compare();
-    const middle = since + Math.floor((answer.time - since) / 2);
-    for (const entity of entities) {
-      for await (const page of queryAll(this.#client, this.#company.realm_id, entity, { since, until: middle })) await this.#apply(entity, page.rows);
-    }
-    const reached = await this.#capture(middle);
-    await this.#sweep();
-    return reached;
   }
 
   /** Reads everything anew and takes what QuickBooks no longer has for deleted. */
@@ -157,7 +185,8 @@ class Sync {
     } catch (error) {
       if (!(error instanceof ZodError)) throw error;
       const problems = error.issues.map((i) => `${i.path.join(".")}: ${i.message}`);
-      this.#log.error({ realm: this.#company.realm_id, entity, entity_id: oneLine(idOf(row), 64), problems }, "QuickBooks sent an object that cannot be read; it is left out");
+      this.#metrics.qboLeftOut.inc({ entity });
+      this.#log.error({ realm: this.#company.realm_id, entity, entity_id: oneLine(idOf(row), 64), problems }, "QuickBooks sent an object that cannot be read or converted; it is left out");
     }
   }
 }

@@ -148,7 +148,7 @@ export class Tokens {
     if (!response.ok || !answer.success) throw new QboUnreachable(`the token endpoint answered ${response.status} without tokens`);
     const { access_token, refresh_token, expires_in, x_refresh_token_expires_in, x_refresh_token_hard_expires_in } = answer.data;
     const refreshSeconds = Math.min(x_refresh_token_expires_in, x_refresh_token_hard_expires_in ?? Number.POSITIVE_INFINITY);
-    return { accessToken: access_token, refreshToken: refresh_token, accessExpiresAt: now + expires_in * 1000, refreshExpiresAt: now + refreshSeconds * 1000 };
+    return { accessToken: access_token, refreshToken: refresh_token, accessExpiresAt: now + expires_in * 1000, refreshExpiresAt: now + refreshSeconds * 1000, issuedAt: now };
   }
 
   /** @param codeRefused whether a code was asked with and refused, in whatever words */

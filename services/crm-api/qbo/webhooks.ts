@@ -30,15 +30,12 @@ export function signatureHolds(body: Buffer, signature: string, verifier: string
   return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
-const cloudEvent = z.object({ specversion: z.string(), id: z.string(), type: z.string(), intuitentityid: z.string(), intuitaccountid: z.string() });
-const oldForm = z.object({
-  eventNotifications: z.array(
-    z.object({
-      realmId: z.string(),
-      dataChangeEvent: z.object({ entities: z.array(z.object({ name: z.string(), id: z.string(), operation: z.string(), lastUpdated: z.string().default("") })) }).optional(),
-    }),
-  ),
-});
+/** A part that is missing becomes one that no event can have, so that the others of its delivery are kept. */
+const part = z.string().catch("");
+const cloudEvent = z.object({ id: part, type: z.string(), intuitentityid: part, intuitaccountid: part });
+const oldForm = z.object({ eventNotifications: z.array(z.unknown()) });
+const notification = z.object({ realmId: part, dataChangeEvent: z.object({ entities: z.array(z.unknown()) }).optional() });
+const changedEntity = z.object({ name: z.string(), id: part, operation: part, lastUpdated: part });
 
 /** `qbo.<entity>.<operation>.v1` */
 const eventType = /^qbo\.([a-z_-]+)\.([a-z_-]+)\.v\d+$/i;
@@ -50,35 +47,41 @@ const isUsable = (e: WebhookEvent): boolean =>
 
 export interface Delivery {
   readonly events: readonly WebhookEvent[];
-  /** Events about invoices and payments that name none which could be asked for. */
+  /** Events that cannot be read, and those about invoices and payments that name none which could be asked for. */
   readonly unusable: number;
 }
 
 /** Reads a delivery; events about other kinds of objects are left out. @throws Refusal 400 when it has neither form */
 export function readDelivery(body: Buffer): Delivery {
   const all = eventsOf(parseJson(body.toString("utf8")));
-  const events = all.filter(isUsable);
+  const events = all.filter((e): e is WebhookEvent => e !== undefined && isUsable(e));
   return { events, unusable: all.length - events.length };
 }
 
-function eventsOf(json: unknown): WebhookEvent[] {
-  const events = z.array(cloudEvent).safeParse(Array.isArray(json) ? json : undefined);
-  if (events.success) return events.data.flatMap(fromCloudEvent);
+/** @returns undefined for each event that cannot be read */
+function eventsOf(json: unknown): (WebhookEvent | undefined)[] {
+  if (Array.isArray(json)) return json.flatMap(fromCloudEvent);
   const old = oldForm.safeParse(json);
   if (old.success) return old.data.eventNotifications.flatMap(fromOldForm);
   throw new Refusal(400, "invalid", "must be an array of CloudEvents or an object with eventNotifications", "body");
 }
 
-function fromCloudEvent(event: z.output<typeof cloudEvent>): WebhookEvent[] {
+function fromCloudEvent(json: unknown): (WebhookEvent | undefined)[] {
+  const event = cloudEvent.safeParse(json).data;
+  if (event === undefined) return [undefined];
   const [, name = "", operation = ""] = eventType.exec(event.type) ?? [];
   const entity = known.get(name.toLowerCase());
   return entity === undefined ? [] : [{ id: event.id, realm: event.intuitaccountid, entity, entityId: event.intuitentityid, operation: operation.toLowerCase() }];
 }
 
 /** The old form has no id: the same change of the same object is the same event. */
-function fromOldForm(notification: z.output<typeof oldForm>["eventNotifications"][number]): WebhookEvent[] {
-  const { realmId: realm, dataChangeEvent } = notification;
-  return (dataChangeEvent?.entities ?? []).flatMap((e) => {
+function fromOldForm(json: unknown): (WebhookEvent | undefined)[] {
+  const told = notification.safeParse(json).data;
+  if (told === undefined) return [undefined];
+  const { realmId: realm, dataChangeEvent } = told;
+  return (dataChangeEvent?.entities ?? []).flatMap((change) => {
+    const e = changedEntity.safeParse(change).data;
+    if (e === undefined) return [undefined];
     const entity = known.get(e.name.toLowerCase());
     if (entity === undefined) return [];
     const hash = createHash("sha256").update(JSON.stringify([realm, e.name, e.id, e.operation, e.lastUpdated])).digest("hex");

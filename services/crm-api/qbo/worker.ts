@@ -1,6 +1,7 @@
 /** Does the QuickBooks work in the background: one process at a time for all companies, each company on its own. */
 import type { Logger } from "../../shared/log.ts";
 import type { Changes } from "../crm/unit.ts";
+import type { Metrics } from "../metrics.ts";
 import type { Lease } from "../store/lease.ts";
 import type { QboConnection } from "../store/tables.ts";
 import type { QboClient } from "./client.ts";
@@ -22,6 +23,7 @@ export interface WorkerParts {
   readonly client: QboClient;
   readonly lease: Lease;
   readonly log: Logger;
+  readonly metrics: Metrics;
   /** Time between two synchronisations of a company, in milliseconds. */
   readonly syncMs: number;
 }
@@ -38,6 +40,7 @@ export class QboWorker {
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
+    for (const entity of ["Invoice", "Payment"]) parts.metrics.qboLeftOut.inc({ entity }, 0);
   }
 
   start(): void {
@@ -117,8 +120,8 @@ export class QboWorker {
   }
 
   async #sync(company: QboConnection): Promise<void> {
-    const { changes, client, log } = this.#parts;
-    await syncCompany(changes, client, company, log);
+    const { changes, client, log, metrics } = this.#parts;
+    await syncCompany(changes, client, company, log, metrics);
     if (company.sync_requested_at === null) return;
     const asked = changes.store.db.updateTable("qbo_connections").set({ sync_requested_at: null }).where("realm_id", "=", company.realm_id);
     // Only the request that this run has answered; a later one asks for another run.

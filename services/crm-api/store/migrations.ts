@@ -190,6 +190,36 @@ async function createQboQueues(db: Kysely<any>): Promise<void> {
   await db.schema.createIndex("qbo_pushes_waiting").on("qbo_pushes").columns(["org_id", "id"]).where(sql.ref("done_at"), "is", null).execute();
 }
 
+/** Pushes are ordered by the database from here on: ids of replicas whose clocks differ do not sort by time. */
+async function orderQboPushes(db: Kysely<any>, kind: Kind): Promise<void> {
+  const columns = ["id", "org_id", "kind", "subject_id", "invoice_id", "created_at", "done_at", "failed_at", "attempts", "next_attempt_at", "problem"] as const;
+  await withSequence(db.schema.createTable("qbo_ordered_pushes"), kind)
+    .addColumn("id", "text", (c) => c.notNull().unique())
+    .addColumn("org_id", "text", (c) => c.notNull())
+    .addColumn("kind", "text", (c) => c.notNull())
+    .addColumn("subject_id", "text", (c) => c.notNull())
+    .addColumn("invoice_id", "text", (c) => c.notNull())
+    .addColumn("created_at", "bigint", (c) => c.notNull())
+    .addColumn("done_at", "bigint")
+    .addColumn("failed_at", "bigint")
+    .addColumn("attempts", "integer", (c) => c.notNull())
+    .addColumn("next_attempt_at", "bigint", (c) => c.notNull())
+    .addColumn("problem", "text")
+    .execute();
+  const inOrder = db.selectFrom("qbo_pushes").select([...columns]).orderBy(sql`case when kind = 'invoice.create' then 0 else 1 end`).orderBy("id");
+  await db.insertInto("qbo_ordered_pushes").columns([...columns]).expression(inOrder).execute();
+  await db.schema.dropTable("qbo_pushes").execute();
+  await db.schema.alterTable("qbo_ordered_pushes").renameTo("qbo_pushes").execute();
+  await db.schema.createIndex("qbo_pushes_waiting").on("qbo_pushes").columns(["org_id", "seq"]).where(sql.ref("done_at"), "is", null).execute();
+}
+
+async function addQboDetails(db: Kysely<any>): Promise<void> {
+  await db.schema.alterTable("qbo_connections").addColumn("refreshed_at", "bigint").execute();
+  await db.schema.alterTable("qbo_connections").addColumn("home_currency", "text").execute();
+  // Intuit's access tokens live for an hour.
+  await db.updateTable("qbo_connections").set((eb) => ({ refreshed_at: eb("access_expires_at", "-", 3_600_000) })).execute();
+}
+
 const migrations = (kind: Kind): Record<string, Migration> => ({
   "001-initial": {
     up: async (db) => {
@@ -200,6 +230,12 @@ const migrations = (kind: Kind): Record<string, Migration> => ({
       await createOutbox(db, kind);
       await createQboConnections(db);
       await createQboQueues(db);
+    },
+  },
+  "002-qbo-order-and-details": {
+    up: async (db) => {
+      await orderQboPushes(db, kind);
+      await addQboDetails(db);
     },
   },
 });

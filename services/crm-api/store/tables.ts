@@ -1,5 +1,5 @@
 /** The tables of the store, the same on both databases. Times are milliseconds since 1970, money is integer cents. */
-import type { Generated, Insertable, Selectable } from "kysely";
+import type { Generated, Selectable } from "kysely";
 
 export interface OrgTable {
   id: string;
@@ -126,6 +126,8 @@ export interface QboConnectionTable {
   refresh_token: string;
   access_expires_at: number;
   refresh_expires_at: number;
+  /** When the tokens were issued; null for a row that a version before this column wrote. */
+  refreshed_at: number | null;
   /** Raised by each new pair of tokens; a stale refresher's write finds another number and is refused. */
   generation: number;
   connected_at: number;
@@ -137,6 +139,8 @@ export interface QboConnectionTable {
   last_sync_at: number | null;
   sync_requested_at: number | null;
   paused_until: number | null;
+  /** Such as `USD`, in which the company keeps its books; null until it was asked for. */
+  home_currency: string | null;
   problem: string | null;
 }
 
@@ -163,12 +167,13 @@ export interface QboInboxTable {
 
 /** Writes that QuickBooks has to take over; `id` is their requestid, so that a repetition is harmless. */
 export interface QboPushTable {
+  seq: Generated<number>;
   id: string;
   org_id: string;
   kind: "invoice.create" | "invoice.void" | "payment.create" | "payment.void";
   /** Invoice or payment. */
   subject_id: string;
-  /** Pushes of one invoice go in the order of their ids. */
+  /** Pushes of one invoice go in the order of `seq`. */
   invoice_id: string;
   created_at: number;
   done_at: number | null;
@@ -200,6 +205,5 @@ export type Lead = Selectable<LeadTable>;
 export type Proposal = Selectable<ProposalTable>;
 export type Invoice = Selectable<InvoiceTable>;
 export type Payment = Selectable<PaymentTable>;
-export type NewInvoice = Insertable<InvoiceTable>;
-export type NewPayment = Insertable<PaymentTable>;
 export type QboConnection = Selectable<QboConnectionTable>;
+export type QboPush = Selectable<QboPushTable>;

@@ -16,7 +16,7 @@ export async function freePort(): Promise<number> {
 /** `/qbo/status` of one connected company. */
 export function qboStatus(company: Record<string, unknown>) {
   const times = { last_sync_at: new Date(Date.now() - 95_000).toISOString(), refresh_token_expires_at: new Date(Date.now() + 99 * 86_400_000).toISOString() };
-  return { state: "connected", environment: "stand-in", connect_path: "/qbo/connect", companies: [{ org_id: "acme", realm_id: "9130347", state: "connected", ...times, webhook_events_waiting: 0, writes_waiting: 0, problem: null, ...company }] };
+  return { state: "connected", environment: "stand-in", connect_path: "/qbo/connect", companies: [{ org_id: "acme", realm_id: "9130347", state: "connected", ...times, webhook_events_waiting: 0, writes_waiting: 0, writes_failed: 0, problem: null, ...company }] };
 }
 
 /** What the sources answer; tests change it while the service runs. */

@@ -85,6 +85,8 @@ describe("readQbo", () => {
     const state = { qbo: qboStatus({ webhook_events_waiting: 2, writes_waiting: 3, problem: "x".repeat(999) }) as unknown };
     const { url } = await start(fakeCrmApi(state));
     expect(await readQbo(url, 2000)).toMatchObject({ state: "connected", environment: "stand-in", companies: [{ name: "acme, company 9130347", state: "connected", waiting: 5, problem: "x".repeat(300) }] });
+    state.qbo = qboStatus({ writes_failed: 2 });
+    expect((await readQbo(url, 2000)).companies[0]!.problem).toContain("2 of its writes were given up");
     state.qbo = { state: "brand_new", environment: null, companies: [] };
     expect(await readQbo(url, 2000)).toEqual({ state: "unknown", environment: null, companies: [] });
     state.qbo = { status: "ok" };

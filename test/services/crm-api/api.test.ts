@@ -49,6 +49,11 @@ describe("the cash loop", () => {
     expect(await api.metric(`crm_invoices_paid_total{org_id="acme"}`)).toBe(paidBefore);
   });
 
+  it("names the largest amount, and takes the last date", async () => {
+    expect((await api.post("/invoices", invoice({ amount_cents: 10_000_000_001 }))).body.message).toBe("amount_cents: must be at most 10000000000 cents");
+    expect((await api.post("/invoices", invoice({ due_at: "9999-12-31T23:59:59Z" }))).body.due_at).toBe("9999-12-31T23:59:59.000Z");
+  });
+
   it("voids an invoice without payments only", async () => {
     const { id } = (await api.post("/invoices", invoice())).body;
     await api.post(`/invoices/${id}/payments`, { amount_cents: 1 });
@@ -75,6 +80,7 @@ describe("bad input is refused by name", () => {
     ["no amount and no proposal", "/invoices", { org_id: "acme", customer: "x" }, 400, "amount_cents"],
     ["a due date that is past", "/invoices", invoice({ due_at: "2020-01-01T00:00:00Z" }), 400, "due_at"],
     ["a due date without a zone", "/invoices", invoice({ due_at: "2099-01-01T00:00:00" }), 400, "due_at"],
+    ["a due date in the year 10000 of UTC", "/invoices", invoice({ due_at: "9999-12-31T23:59:59-23:59" }), 400, "due_at"],
     ["an impossible date", "/invoices", invoice({ due_at: "2099-02-30T00:00:00Z" }), 400, "due_at"],
     ["an organisation that is not there", "/invoices", invoice({ org_id: "nobody" }), 404, "org_id"],
     ["an id with odd bytes", "/invoices", invoice({ org_id: "a\u0000b" }), 400, "org_id"],

@@ -47,6 +47,8 @@ describe("connecting", () => {
     expect((await t.get(`${back.pathname}${back.search}`)).body).toEqual({ state: "connected", org_id: "globex", realm_id: t.standin.nextRealm });
     expect(await t.get(`${back.pathname}${back.search}`)).toMatchObject({ status: 400, body: { field: "state" } });
     expect(await t.metric("crm_qbo_connected")).toBe(1);
+    expect(await t.metric("crm_qbo_token_age_seconds")).toBeGreaterThanOrEqual(0);
+    expect((await t.get("/qbo/status")).body.companies[0].tokens_refreshed_at).toBe(new Date((await stored()).refreshed_at!).toISOString());
     const text = JSON.stringify((await t.get("/qbo/status")).body) + String((await t.get("/metrics")).body);
     const company = await stored();
     expect(text).not.toContain(company.access_token);
@@ -100,7 +102,11 @@ describe("tokens", () => {
     await connected();
     await t.control("POST", "/rotation", { policy: "strict" });
     const before = await stored();
+    await t.store.db.updateTable("qbo_connections").set({ refreshed_at: before.refreshed_at! - 3_000_000 }).execute();
+    expect(await t.metric("crm_qbo_token_age_seconds")).toBeGreaterThanOrEqual(3_000);
+    const asked = systemClock.now();
     const renewed = await moreTokens().renew(before.realm_id, before.generation);
+    expect(renewed.refreshed_at).toBeGreaterThanOrEqual(asked);
     expect(renewed.refresh_token).not.toBe(before.refresh_token);
     expect(await stored()).toMatchObject({ refresh_token: renewed.refresh_token, access_token: renewed.access_token, generation: before.generation + 1 });
   });

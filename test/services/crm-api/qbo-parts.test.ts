@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { QboCall, QboClient } from "../../../services/crm-api/qbo/client.ts";
 import { endpoints } from "../../../services/crm-api/qbo/endpoints.ts";
-import { dueAt, fromCents, isVoid, markedId, marker, qboInvoice, toCents } from "../../../services/crm-api/qbo/entities.ts";
+import { convertCents, dueAt, fromCents, isVoid, markedId, marker, qboInvoice, toCents } from "../../../services/crm-api/qbo/entities.ts";
 import { Limiter } from "../../../services/crm-api/qbo/limiter.ts";
 import { queryAll, quoted } from "../../../services/crm-api/qbo/query.ts";
 import { ManualClock } from "./support.ts";
@@ -20,6 +20,17 @@ describe("amounts", () => {
     [0, 0],
     ["12.3400", 1_234],
   ])("%s is %s cents", (amount, cents) => expect(toCents(amount)).toBe(cents));
+
+  it.each([
+    [1_000_000, "0.0067", 6_700],
+    [1, "0.5", 1],
+    [1, "0.4999999", 0],
+    [10_000_001, "1.1", 11_000_001],
+    [9_999_999_999_999, "1", 9_999_999_999_999],
+    [-100, "1.005", -101],
+  ])("%i cents at a rate of %s are %i", (cents, rate, home) => expect(convertCents(cents, rate)).toBe(home));
+
+  it("beyond the range do not come out of a rate", () => expect(() => convertCents(9_999_999_999_999, "2")).toThrow("out of range"));
 
   it.each([1.005, "1,000.00", "", "NaN", "1e3", 9e15, Number.NaN, "--1"])("%s is refused", (amount) => {
     expect(() => toCents(amount)).toThrow(RangeError);

@@ -1,34 +1,7 @@
-/** Synchronisation, webhooks and writes, against the stand-in over loopback. */
-import { createHmac } from "node:crypto";
-import { afterEach, describe, expect, it } from "vitest";
-import { eventually, fastClock, startTestQbo, verifierToken, type TestQbo } from "./support.ts";
-
-let t: TestQbo;
-afterEach(() => t.close());
-
-async function connected(options: Parameters<typeof startTestQbo>[0] = {}, seed?: object): Promise<void> {
-  t = await startTestQbo(options);
-  if (seed !== undefined) await t.control("POST", "/seed", seed);
-  expect((await t.connect()).status).toBe(200);
-  await t.settled();
-}
-
-const count = (name: string) => t.metric(`${name}{org_id="acme"}`);
-const books = () => t.control("GET", "/companies/-");
-const invoices = async () => (await t.get("/invoices?org_id=acme&limit=500")).body.invoices;
-const business = async () => [await count("crm_invoices_generated_total"), await count("crm_invoices_paid_total"), await count("crm_invoice_payments_cents_total")];
-
-async function synchronise(): Promise<void> {
-  expect((await t.post("/qbo/sync")).status).toBe(202);
-  await eventually(async () => (await t.store.db.selectFrom("qbo_connections").select("sync_requested_at").executeTakeFirst())?.sync_requested_at === null);
-}
-
-/** Counters against the rows that they count. */
-async function expectToTheCent(): Promise<void> {
-  const rows = await t.store.db.selectFrom("invoices").selectAll().where("imported", "=", 0).execute();
-  const payments = await t.store.db.selectFrom("payments").selectAll().where("imported", "=", 0).execute();
-  expect(await business()).toEqual([rows.length, rows.filter((i) => i.first_paid_at !== null).length, payments.reduce((sum, p) => sum + p.amount_cents, 0)]);
-}
+/** Synchronisation, against the stand-in over loopback. */
+import { describe, expect, it } from "vitest";
+import { books, business, connected, count, expectToTheCent, invoices, started, synchronise, t } from "./qbo-support.ts";
+import { eventually } from "./support.ts";
 
 describe("history", () => {
   it("is imported page by page, counts nowhere and is announced to nobody", async () => {
@@ -43,7 +16,7 @@ describe("history", () => {
 
   it("divides from news by QuickBooks' own clock, ten minutes ahead or behind", async () => {
     for (const offset of [600, -600]) {
-      t = await startTestQbo();
+      await started();
       await t.control("POST", "/clock", { offset_seconds: offset });
       await t.control("POST", "/seed", { invoices: 3, paid: 0, days_ago: 0.0001 });
       await t.connect();
@@ -57,6 +30,71 @@ describe("history", () => {
     }
   });
 });
+
+describe("history and news within a second", () => {
+  it.each([20, 500, 900])("are told apart %i ms into the second of the connection", async (ms) => {
+    await started({ env: { QBO_SYNC_SECONDS: "86400" } });
+    await t.control("POST", "/webhooks", { enabled: false });
+    await new Promise((resolve) => setTimeout(resolve, 1_000 - (Date.now() % 1_000) + ms));
+    await t.control("POST", "/companies/-/invoices", { amount: 1 });
+    expect((await t.connect()).status).toBe(200);
+    await t.settled();
+    await t.control("POST", "/companies/-/invoices", { amount: 100 });
+    await t.control("POST", "/companies/-/payments", { amount: 50 });
+    await synchronise();
+    expect(await business()).toEqual([1, 0, 5_000]);
+    expect((await invoices()).map((i: any) => i.imported).toSorted()).toEqual([false, true]);
+  });
+});
+
+describe("amounts of QuickBooks", () => {
+  const foreign = { CurrencyRef: { value: "JPY" }, ExchangeRate: 0.0067 };
+  async function edited(kind: "invoices" | "payments", amount: number, fields: object): Promise<void> {
+    const made = await t.control("POST", `/companies/-/${kind}`, { amount, ...(kind === "invoices" ? { due_date: "2020-01-01" } : {}) });
+    await t.control("PATCH", `/companies/-/${kind}/${made.Id}`, fields);
+  }
+
+  it("in a foreign currency count in the company's own", async () => {
+    await connected({}, { invoices: 0, paid: 0 });
+    await t.control("POST", "/webhooks", { enabled: false });
+    await edited("payments", 10_000, foreign);
+    await edited("payments", 10_000, { ...foreign, HomeTotalAmt: 66.99 });
+    await edited("payments", 7, { CurrencyRef: { value: "USD" } });
+    await edited("payments", 9_999, { CurrencyRef: { value: "JPY" } });
+    await edited("payments", 3, { CurrencyRef: { value: "USD" }, ExchangeRate: "?", HomeTotalAmt: 1.2345 });
+    await edited("invoices", 10_000, { ...foreign, Balance: 5_000 });
+    await synchronise();
+    expect(await count("crm_invoice_payments_cents_total")).toBe(6_700 + 6_699 + 700 + 300);
+    expect((await invoices()).map((i: any) => [i.amount_cents, i.paid_cents])).toEqual([[6_700, 3_350]]);
+    expect(await t.metric(`crm_qbo_objects_left_out_total{entity="Payment"}`)).toBe(1);
+  });
+
+  it("of nothing leave nothing owed", async () => {
+    await connected({}, { invoices: 0, paid: 0 });
+    await t.control("POST", "/webhooks", { enabled: false });
+    await edited("invoices", 100, { TotalAmt: 0, Balance: 0 });
+    await synchronise();
+    expect(await invoices()).toMatchObject([{ status: "paid", overdue: false, amount_cents: 0 }]);
+    expect([await count("crm_invoices_due_total"), await count("crm_invoices_overdue_total"), ...(await business())]).toEqual([1, 0, 1, 1, 0]);
+  });
+});
+
+it("one look for what is gone is enough, however often the time is halved", async () => {
+  await connected();
+  await t.control("POST", "/webhooks", { enabled: false });
+  for (let step = 1; step <= 3; step++) {
+    await t.control("POST", "/clock", { offset_seconds: step * 1_000 });
+    for (let i = 0; i < 700; i++) await t.control("POST", "/companies/-/payments", { amount: 1 });
+  }
+  const before = t.standin.requests.get("query")!;
+  const cdc = t.standin.requests.get("cdc") ?? 0;
+  await synchronise();
+  expect(await count("crm_invoice_payments_cents_total")).toBe(210_000);
+  const halvings = t.standin.requests.get("cdc")! - cdc - 1;
+  expect(halvings).toBeGreaterThan(1);
+  // Each half is asked for by one or two pages of each kind; looking for what is gone takes three pages and one.
+  expect(t.standin.requests.get("query")! - before).toBeLessThanOrEqual(halvings * 3 + 4);
+}, 60_000);
 
 describe("news", () => {
   it("arrives by webhook, once, in the counters and as events", async () => {
@@ -154,141 +192,5 @@ describe("news", () => {
     await t.control("POST", "/companies/-/invoices", { amount: 6 });
     await synchronise();
     expect((await invoices()).map((i: any) => i.amount_cents)).toEqual([600]);
-  });
-});
-
-describe("webhook deliveries", () => {
-  const body = Buffer.from(JSON.stringify([{ specversion: "1.0", id: "e-1", source: "x", type: "qbo.invoice.created.v1", time: "2026-01-01T00:00:00Z", intuitentityid: "1", intuitaccountid: "77", data: {} }]));
-  const sign = (bytes: Buffer, key = verifierToken) => createHmac("sha256", key).update(bytes).digest("base64");
-  const deliver = async (payload: Buffer, signature?: string) => {
-    const response = await t.service.app.inject({ method: "POST", url: "/qbo/webhooks", headers: { "content-type": "application/json", ...(signature === undefined ? {} : { "intuit-signature": signature }) }, payload });
-    return { status: response.statusCode, body: response.json() };
-  };
-
-  it("are taken with a signature over the raw bytes only", async () => {
-    t = await startTestQbo();
-    expect(await deliver(body, sign(body))).toEqual({ status: 200, body: { accepted: 1, duplicate: 0 } });
-    expect(await deliver(body, sign(body))).toEqual({ status: 200, body: { accepted: 0, duplicate: 1 } });
-    const spaced = Buffer.from(JSON.stringify(JSON.parse(body.toString()), null, 1));
-    for (const [payload, signature] of [[body, undefined], [body, ""], [body, "no base64 %%%"], [body, sign(body, "another key")], [spaced, sign(body)], [Buffer.alloc(0), undefined]] as const) {
-      expect((await deliver(payload, signature)).status).toBe(401);
-    }
-    expect(await t.metric(`crm_qbo_webhooks_total{result="rejected"}`)).toBe(6);
-  });
-
-  it("are refused when they are signed and senseless, and let through when they concern something else", async () => {
-    t = await startTestQbo();
-    for (const text of ["", "{", "{}", "[{}]", "null", "5", `[${body.toString().slice(1, -1)},{"id":1}]`]) {
-      const bytes = Buffer.from(text);
-      expect((await deliver(bytes, sign(bytes))).status, text).toBe(400);
-    }
-    const customer = Buffer.from(body.toString().replace("qbo.invoice", "qbo.customer"));
-    expect(await deliver(customer, sign(customer))).toEqual({ status: 200, body: { accepted: 0, duplicate: 0 } });
-    const none = Buffer.from("[]");
-    expect((await deliver(none, sign(none))).status).toBe(200);
-  });
-
-  it("are put off, not lost, while the verifier token cannot be read", async () => {
-    t = await startTestQbo({ env: { QBO_WEBHOOK_VERIFIER_FILE: "/nowhere/verifier" } });
-    expect(await deliver(body, sign(body))).toMatchObject({ status: 503, body: { error: "not_configured" } });
-  });
-
-  it("of several companies and kinds arrive whole", async () => {
-    t = await startTestQbo();
-    const event = JSON.parse(body.toString())[0];
-    const many = Buffer.from(JSON.stringify([event, { ...event, id: "e-2", intuitaccountid: "78", type: "qbo.payment.updated.v1" }, { ...event, id: "e-2" }]));
-    expect((await deliver(many, sign(many))).body).toEqual({ accepted: 2, duplicate: 1 });
-    expect((await t.store.db.selectFrom("qbo_inbox").select(["realm_id", "entity", "operation"]).orderBy("realm_id").execute()).map((r) => ({ ...r }))).toEqual([
-      { realm_id: "77", entity: "Invoice", operation: "created" },
-      { realm_id: "78", entity: "Payment", operation: "updated" },
-    ]);
-  });
-});
-
-describe("writes", () => {
-  const create = async (cents = 12_345): Promise<string> => (await t.post("/invoices", { org_id: "acme", customer: "Initech: Roofing's", amount_cents: cents })).body.id;
-
-  it("carry an invoice, its payments and a refund over, and back without counting twice", async () => {
-    await connected();
-    const id = await create();
-    const { payment } = (await t.post(`/invoices/${id}/payments`, { amount_cents: 12_345 })).body;
-    await t.settled();
-    await eventually(async () => (await books()).invoices[0]?.Balance === 0);
-    const { invoices: theirs, payments, customers } = await books();
-    expect(theirs).toHaveLength(1);
-    expect(theirs[0]).toMatchObject({ TotalAmt: 123.45, CustomerRef: { name: "Initech  Roofing's" } });
-    expect([payments.length, customers.length]).toEqual([1, 1]);
-    await synchronise();
-    await t.settled();
-    expect((await invoices()).map((i: any) => [i.id, i.status, i.qbo_id])).toEqual([[id, "paid", theirs[0].Id]]);
-    await t.post(`/payments/${payment.id}/refund`);
-    await eventually(async () => (await books()).payments[0].TotalAmt === 0);
-    await t.settled();
-    await synchronise();
-    expect((await t.get(`/invoices/${id}`)).body).toMatchObject({ status: "open", paid_cents: 0 });
-    await t.post(`/invoices/${id}/void`);
-    await eventually(async () => (await books()).invoices[0].TotalAmt === 0);
-    await synchronise();
-    expect([await business(), await count("crm_refunds_cents_total"), await count("crm_invoices_voided_total")]).toEqual([[1, 1, 12_345], 12_345, 1]);
-    await expectToTheCent();
-  });
-
-  it.each(["reset-after-commit", "hang-after-commit", "html", "500", "429", "fault-in-200", "truncated"])("make one invoice when the answer is: %s", async (mode) => {
-    await connected();
-    await t.control("POST", "/faults", { mode, operation: "invoice", count: 2 });
-    const id = await create();
-    await eventually(async () => (await t.get(`/invoices/${id}`)).body.qbo_id !== null, 30_000);
-    await t.settled();
-    expect((await books()).invoices).toHaveLength(1);
-    await synchronise();
-    expect(await business()).toEqual([1, 0, 0]);
-    expect(await invoices()).toHaveLength(1);
-  }, 60_000);
-
-  it("are recognised when they come back as a change before their own answer was stored", async () => {
-    await connected();
-    // QuickBooks took the invoice; the answer is lost for good, and only the change tells of it.
-    await t.control("POST", "/faults", { mode: "reset-after-commit", operation: "invoice", count: 1 });
-    await t.control("POST", "/faults", { mode: "500", operation: "invoice", count: 100 });
-    const id = await create();
-    await eventually(async () => (await books()).invoices.length === 1);
-    await t.store.db.updateTable("qbo_connections").set({ sync_requested_at: 1 }).execute();
-    await eventually(async () => (await t.get(`/invoices/${id}`)).body.qbo_id !== null);
-    expect(await invoices()).toHaveLength(1);
-    expect(await business()).toEqual([1, 0, 0]);
-  });
-
-  it("give up on what QuickBooks refuses for good, and go on with others", async () => {
-    await connected();
-    await t.control("POST", "/faults", { mode: "fault-in-200", operation: "invoice", count: 2 });
-    const refused = await create(100);
-    const push = () => t.store.db.selectFrom("qbo_pushes").selectAll().executeTakeFirstOrThrow();
-    await eventually(async () => (await push()).attempts === 1);
-    expect(await push()).toMatchObject({ failed_at: null, problem: expect.stringContaining("6000") });
-    // As if it had been refused for the hours that ten attempts take.
-    await t.store.db.updateTable("qbo_pushes").set({ attempts: 9, next_attempt_at: 0 }).execute();
-    await eventually(async () => (await push()).failed_at !== null);
-    const fine = await create(200);
-    await eventually(async () => (await t.get(`/invoices/${fine}`)).body.qbo_id !== null);
-    expect((await t.get(`/invoices/${refused}`)).body.qbo_id).toBeNull();
-  });
-});
-
-describe("limits", () => {
-  it("waits 60 seconds after a 429, says so, and then goes on", async () => {
-    const clock = fastClock(20);
-    await connected({ clock });
-    await t.control("POST", "/faults", { mode: "429", operation: "cdc", count: 1 });
-    const began = clock.now();
-    await t.post("/qbo/sync");
-    const limited = await eventually(async () => {
-      const { body } = await t.get("/qbo/status");
-      return body.state === "rate_limited" ? body : undefined;
-    });
-    expect(Date.parse(limited.companies[0].paused_until) - began).toBeGreaterThanOrEqual(60_000);
-    await eventually(async () => (await t.get("/qbo/status")).body.state === "connected");
-    expect(clock.now() - began).toBeGreaterThanOrEqual(60_000);
-    expect(await t.metric("crm_qbo_rate_limited_total")).toBe(1);
-    expect((await t.get("/qbo/status")).body.companies[0].problem).toBeNull();
   });
 });

@@ -65,6 +65,26 @@ describe("the embedded store", () => {
     await expect(openEmbeddedStore(join(folder, "missing", "crm.db"))).rejects.toThrow(/cannot open the embedded store .*missing.*DATA_DIR/);
   });
 
+  it("takes over the queue of an older version, invoices before what builds on them", async () => {
+    const path = join(folder, "crm.db");
+    const store = await openEmbeddedStore(path);
+    // As the first version left it.
+    const columns = "id text primary key, org_id text not null, kind text not null, subject_id text not null, invoice_id text not null, created_at bigint not null, done_at bigint, failed_at bigint, attempts integer not null, next_attempt_at bigint not null, problem text";
+    await sql`drop table qbo_pushes`.execute(store.db);
+    await sql.raw(`create table qbo_pushes (${columns})`).execute(store.db);
+    for (const column of ["refreshed_at", "home_currency"]) await sql.raw(`alter table qbo_connections drop column ${column}`).execute(store.db);
+    await sql`delete from kysely_migration where name <> '001-initial'`.execute(store.db);
+    for (const [id, kind] of [["a", "payment.create"], ["b", "invoice.create"], ["c", "payment.void"]]) {
+      await sql`insert into qbo_pushes values (${id}, 'acme', ${kind}, 's', 'i', 1, null, null, 2, 3, 'why')`.execute(store.db);
+    }
+    await store.close();
+    const again = await openEmbeddedStore(path);
+    const rows = await again.db.selectFrom("qbo_pushes").selectAll().orderBy("seq").execute();
+    expect(rows.map((r) => r.id)).toEqual(["b", "a", "c"]);
+    expect(rows[0]).toMatchObject({ org_id: "acme", kind: "invoice.create", invoice_id: "i", created_at: 1, done_at: null, attempts: 2, next_attempt_at: 3, problem: "why" });
+    await again.close();
+  });
+
   it("refuses a file that a newer version wrote", async () => {
     const path = join(folder, "crm.db");
     const store = await openEmbeddedStore(path);

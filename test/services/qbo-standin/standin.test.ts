@@ -159,6 +159,20 @@ describe("the books", () => {
     expect((await api("GET", `payment/${payment.Id}`)).body.Payment).toMatchObject({ TotalAmt: 0, PrivateNote: expect.stringContaining("Voided") });
   });
 
+  it("apply no more of a payment than is owed", async () => {
+    const invoice = await createInvoice(100);
+    const link = { CustomerRef: invoice.CustomerRef, TotalAmt: 150, Line: [{ Amount: 150, LinkedTxn: [{ TxnId: invoice.Id, TxnType: "Invoice" }] }] };
+    const payment = (await api("POST", "payment", link)).body.Payment;
+    expect(payment).toMatchObject({ TotalAmt: 150, UnappliedAmt: 50, Line: [{ Amount: 100 }] });
+    await api("POST", "payment?operation=update&include=void", { Id: payment.Id, SyncToken: "0", sparse: true });
+    expect((await api("GET", `invoice/${invoice.Id}`)).body.Invoice).toMatchObject({ TotalAmt: 100, Balance: 100 });
+  });
+
+  it("of nobody know a property that is not there as little as those of anybody", async () => {
+    expect((await query("SELECT * FROM Invoice WHERE a = 1")).Fault.Error[0].code).toBe("4001");
+    expect((await query("SELECT * FROM Invoice ORDERBY a")).Fault.Error[0].code).toBe("4001");
+  });
+
   it.each([
     ["2500", "invoice", { CustomerRef: { value: "999" }, Line: [line(1)] }],
     ["2020", "invoice", { Line: [line(1)] }],
@@ -223,6 +237,16 @@ describe("misbehaviour", () => {
     expect((await api("GET", text)).status).toBe(status);
     expect((await api("GET", text)).body.QueryResponse.Item).toHaveLength(1);
   });
+});
+
+it.each([
+  [undefined, undefined],
+  [{ seconds: 90 }, "90"],
+  [{ seconds: 90, form: "date" }, expect.stringMatching(/^\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT$/)],
+])("a 429 on order asks for the pause %j", async (retry_after, header) => {
+  await control("POST", "/faults", { mode: "429", ...(retry_after && { retry_after }) });
+  const { headers } = await app.inject({ url: `/v3/company/${standin.nextRealm}/item/1`, headers: { authorization: `Bearer ${access}` } });
+  expect(headers["retry-after"]).toEqual(header);
 });
 
 describe("webhooks", () => {

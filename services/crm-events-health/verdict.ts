@@ -52,12 +52,16 @@ const longestHole = 1 / 5;
 /** What is wrong with a sample, in words; empty when nothing is. */
 export function faultOf(sample: { readonly skew: number; readonly consumers: number }, config: WindowConfig): string {
   const faults: string[] = [];
-  if (!(sample.skew <= config.skewThreshold)) faults.push(`skew ${round(sample.skew)} is above ${config.skewThreshold}`);
+  if (!(sample.skew <= config.skewThreshold)) faults.push(`skew ${shown(sample.skew, config.skewThreshold)} is above ${config.skewThreshold}`);
   if (!(sample.consumers >= config.minConsumers)) faults.push(`${sample.consumers} consumers are fewer than ${config.minConsumers}`);
   return faults.join("; ");
 }
 
-const round = (value: number) => Math.round(value * 100) / 100;
+/** With two decimals, or all of them where two would not show that it is above the limit. */
+function shown(skew: number, limit: number): number {
+  const rounded = Math.round(skew * 100) / 100;
+  return rounded > limit ? rounded : skew;
+}
 
 /** Whether a sample at this time would begin the window anew: there is none before it, or none for too long. */
 export function beginsAnew(state: WindowState, at: number, config: WindowConfig): boolean {

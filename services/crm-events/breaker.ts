@@ -25,8 +25,7 @@ export class CircuitBreaker {
   #pauses = 0;
   #open = false;
   /** Pause, and then the one attempt, that others wait for. */
-  #trial: Promise<void> | undefined;
-  #endTrial: (() => void) | undefined;
+  #trial: PromiseWithResolvers<void> | undefined;
 
   constructor(options: BreakerOptions = {}) {
     this.#options = {
@@ -46,52 +45,62 @@ export class CircuitBreaker {
   }
 
   /**
-   * Waits until a call may be made. While open, one caller at a time gets through, each after a pause; the others learn
-   * from its outcome, so every caller must report `success` or `failure`, or `abandon` the call.
-   * @throws the signal's reason when it is aborted
+   * Makes a call when it may be made, and learns from its outcome. While open, one caller at a time gets through, each after
+   * a pause, and the others wait for what becomes of it.
+   * @param signal when it is aborted, a call that fails says nothing about the other side
+   * @param answered whether an error still shows that the other side can be reached. @default none does
+   * @throws what the call throws, or the signal's reason when it is aborted before the call is made
    */
-  async permit(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    while (this.#open) {
-      if (this.#trial === undefined) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.#trial = promise;
-        this.#endTrial = resolve;
-        try {
-          await this.#options.wait(this.#pause(), signal);
-          return;
-        } catch (error) {
-          this.#finishTrial();
-          throw error;
-        }
-      }
-      await orAborted(this.#trial, signal);
+  async run<T>(signal: AbortSignal, call: () => Promise<T>, answered: (error: unknown) => boolean = () => false): Promise<T> {
+    const trial = await this.#permit(signal);
+    try {
+      const result = await call();
+      this.#success();
+      return result;
+    } catch (error) {
+      if (answered(error)) this.#success();
+      else if (!signal.aborted) this.#failure(error);
+      throw error;
+    } finally {
+      // Whatever became of it: as long as a trial is held, nobody else gets through.
+      if (trial !== undefined) this.#finish(trial);
     }
   }
 
-  /** A call succeeded. */
-  success(): void {
+  /** Waits until a call may be made. @returns the trial that the call is, while open */
+  async #permit(signal: AbortSignal): Promise<PromiseWithResolvers<void> | undefined> {
+    signal.throwIfAborted();
+    while (this.#open) {
+      if (this.#trial !== undefined) {
+        await orAborted(this.#trial.promise, signal);
+        continue;
+      }
+      const trial = (this.#trial = Promise.withResolvers<void>());
+      try {
+        await this.#options.wait(this.#pause(), signal);
+        return trial;
+      } catch (error) {
+        this.#finish(trial);
+        throw error;
+      }
+    }
+    return undefined;
+  }
+
+  #success(): void {
     this.#failures = 0;
     if (!this.#open) return;
     this.#open = false;
     this.#pauses = 0;
+    if (this.#trial !== undefined) this.#finish(this.#trial);
     this.#options.onChange(false);
-    this.#finishTrial();
   }
 
-  /** A call failed. */
-  failure(error?: unknown): void {
+  #failure(error: unknown): void {
     this.#failures++;
-    if (!this.#open && this.#failures >= this.#options.threshold) {
-      this.#open = true;
-      this.#options.onChange(true, error);
-    }
-    this.#finishTrial();
-  }
-
-  /** A call that was permitted is given up without an outcome; somebody else may try. */
-  abandon(): void {
-    this.#finishTrial();
+    if (this.#open || this.#failures < this.#options.threshold) return;
+    this.#open = true;
+    this.#options.onChange(true, error);
   }
 
   #pause(): number {
@@ -100,10 +109,9 @@ export class CircuitBreaker {
     return pause * (0.75 + 0.5 * random());
   }
 
-  #finishTrial(): void {
-    this.#trial = undefined;
-    this.#endTrial?.();
-    this.#endTrial = undefined;
+  #finish(trial: PromiseWithResolvers<void>): void {
+    if (this.#trial === trial) this.#trial = undefined;
+    trial.resolve();
   }
 }
 

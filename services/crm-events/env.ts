@@ -2,6 +2,9 @@
 import { z } from "zod";
 import { envTypes, kafkaEnv } from "../shared/env.ts";
 
+/** What a frame may hold before its last event, and that event's id: with less, whoever is sent a large event is dropped for it. */
+const bufferRoomBytes = 128 * 1024;
+
 export const eventsEnv = z
   .object({
     ...kafkaEnv,
@@ -18,8 +21,8 @@ export const eventsEnv = z
     REPLAY_EVENTS: envTypes.integer(100_000, 1),
     /** Longer messages are parked. */
     MAX_EVENT_BYTES: envTypes.integer(256 * 1024, 64),
-    /** A client with more unread bytes than this is dropped. */
-    CLIENT_BUFFER_BYTES: envTypes.integer(1024 * 1024, 65_536),
+    /** A client with more unread bytes than this is dropped; at least `bufferRoomBytes` above MAX_EVENT_BYTES. */
+    CLIENT_BUFFER_BYTES: envTypes.integer(1024 * 1024, 1),
     /** Streams and histories per address and minute; 0: no limit. */
     CONNECTS_PER_MINUTE: envTypes.integer(120),
     MAX_CLIENTS: envTypes.integer(12_000, 1),
@@ -32,6 +35,10 @@ export const eventsEnv = z
     if ((env.TLS_CERT_FILE === undefined) !== (env.TLS_KEY_FILE === undefined)) {
       const missing = env.TLS_CERT_FILE === undefined ? "TLS_CERT_FILE" : "TLS_KEY_FILE";
       context.addIssue({ code: "custom", path: [missing], message: "TLS needs both TLS_CERT_FILE and TLS_KEY_FILE: set it too, or unset the other" });
+    }
+    const leastBuffer = env.MAX_EVENT_BYTES + bufferRoomBytes;
+    if (env.CLIENT_BUFFER_BYTES < leastBuffer) {
+      context.addIssue({ code: "custom", path: ["CLIENT_BUFFER_BYTES"], message: `at least ${leastBuffer} is expected, ${bufferRoomBytes} more than MAX_EVENT_BYTES, or a client would be dropped for one large event` });
     }
     if (env.KAFKA_DEAD_LETTER_TOPIC === env.KAFKA_TOPIC) {
       context.addIssue({ code: "custom", path: ["KAFKA_DEAD_LETTER_TOPIC"], message: "must be another topic than KAFKA_TOPIC, or bad messages would be read for ever" });

@@ -20,6 +20,7 @@ const maxFieldLength = 256;
 const maxLevels = 64;
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
+const blank = 0x20;
 const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 /** C0, DEL, C1 and the two Unicode line ends. */
 const control = /[\p{Cc}\u2028\u2029]/u;
@@ -42,9 +43,18 @@ export function checkEvent(value: Buffer | null | undefined, maxBytes: number): 
     return reject("bad_json", "the value is not JSON");
   }
   if (isDeeperThan(event, maxLevels)) return reject("bad_envelope", `the value is nested on more than ${maxLevels} levels`);
-  // A line end inside the value would end the SSE field: only JSON's white space can hold one, and it is written anew.
-  const cut = value.includes(lineFeed) || value.includes(carriageReturn);
-  return checkEnvelope(event, cut ? Buffer.from(JSON.stringify(event)) : value);
+  return checkEnvelope(event, oneLine(value));
+}
+
+/**
+ * A line end would end the SSE field. Valid JSON has them between its tokens only, where a blank says the same; all else
+ * stays byte for byte, numbers that JavaScript cannot hold too.
+ */
+function oneLine(json: Buffer): Buffer {
+  if (!json.includes(lineFeed) && !json.includes(carriageReturn)) return json;
+  const line = Buffer.from(json);
+  for (let i = 0; i < line.length; i++) if (line[i] === lineFeed || line[i] === carriageReturn) line[i] = blank;
+  return line;
 }
 
 function checkEnvelope(event: unknown, json: Buffer): CheckedEvent {

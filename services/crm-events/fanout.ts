@@ -7,6 +7,7 @@ import { checkEvent } from "./event.ts";
 import { FetchLoop } from "./fetch-loop.ts";
 import type { FreshEvent, Hub } from "./hub.ts";
 import type { EventsMetrics } from "./metrics.ts";
+import { startsOfNewest } from "./newest.ts";
 import { TopicGone, TopicReader, type FetchedPartition } from "./topic-reader.ts";
 
 export interface FanoutOptions {
@@ -16,7 +17,7 @@ export interface FanoutOptions {
   readonly breaker: CircuitBreaker;
   readonly metrics: EventsMetrics;
   readonly log: Logger;
-  /** Events read again at the start, for history. */
+  /** Messages read again at the start, for history. */
   readonly historyEvents: number;
   /** Longer messages are no events. */
   readonly maxEventBytes: number;
@@ -70,7 +71,7 @@ export class Fanout {
 
   /** Reads one incarnation of the topic until it is gone. */
   async #readTopic(signal: AbortSignal): Promise<void> {
-    const { breaker, connection, log, topic } = this.#options;
+    const { connection, log, topic } = this.#options;
     const reader = new TopicReader({ ...connection, clientId: `${connection.clientId}-fanout` }, topic, maxWaitMs);
     const close = () => void reader.close().catch(() => undefined);
     // Ends the fetch that waits for news.
@@ -79,9 +80,6 @@ export class Fanout {
       const loop = await this.#begin(reader, signal);
       log.info({ partitions: loop.facts.leaders.length, epoch: loop.facts.epoch }, "fan-out reads");
       await loop.run();
-    } catch (error) {
-      if (error instanceof TopicGone) breaker.success();
-      throw error;
     } finally {
       signal.removeEventListener("abort", close);
       await reader.close().catch(() => undefined);
@@ -91,37 +89,33 @@ export class Fanout {
   /** Finds out where to begin: where this replica left off, or so far back that history is full. */
   async #begin(reader: TopicReader, signal: AbortSignal): Promise<FetchLoop> {
     const { breaker, historyEvents, hub, log } = this.#options;
-    await breaker.permit(signal);
-    try {
+    const look = async () => {
       const facts = await reader.describe();
-      const { starts, ends } = await reader.bounds();
-      breaker.success();
       const known = hub.history?.position;
-      const goOn = known?.epoch === facts.epoch;
-      const from = goOn ? facts.leaders.map((_, p) => known.next[p] ?? 0) : ends.map((end, p) => Math.max(starts[p] ?? 0, end - historyEvents));
-      if (!goOn) {
-        this.#liveFrom = ends;
-        hub.start({ epoch: facts.epoch, next: from }, ends);
-      }
-      const loop: FetchLoop = new FetchLoop(
-        {
-          reader,
-          breaker,
-          signal,
-          maxBytes: fetchBytes,
-          onFetched: (fetched) => this.#give(fetched, signal),
-          onOutOfRange: (partition, bounds) => this.#skip(partition, bounds),
-          onPartitions: (count) => this.#addPartitions(loop, count),
-          onError: (error) => log.warn({ err: error }, "could not fetch events"),
-        },
-        facts,
-      );
-      loop.assign(new Map(from.map((next, partition) => [partition, next])));
-      return loop;
-    } catch (error) {
-      if (!(error instanceof TopicGone)) breaker.failure(error);
-      throw error;
+      if (known?.epoch === facts.epoch) return { facts, from: facts.leaders.map((_, p) => known.next[p] ?? 0) };
+      const bounds = await reader.bounds();
+      return { facts, from: await startsOfNewest(reader, bounds, historyEvents, Date.now()), ends: bounds.ends };
+    };
+    const { facts, from, ends } = await breaker.run(signal, look, (error) => error instanceof TopicGone);
+    if (ends !== undefined) {
+      this.#liveFrom = ends;
+      hub.start({ epoch: facts.epoch, next: from }, ends);
     }
+    const loop: FetchLoop = new FetchLoop(
+      {
+        reader,
+        breaker,
+        signal,
+        maxBytes: fetchBytes,
+        onFetched: (fetched) => this.#give(fetched, signal),
+        onOutOfRange: (partition, bounds) => this.#skip(partition, bounds),
+        onPartitions: (count) => this.#addPartitions(loop, count),
+        onError: (error) => log.warn({ err: error }, "could not fetch events"),
+      },
+      facts,
+    );
+    loop.assign(new Map(from.map((next, partition) => [partition, next])));
+    return loop;
   }
 
   /** Gives what was fetched in slices, each when the clients have room for it. */
@@ -129,11 +123,11 @@ export class Fanout {
     const { hub, maxEventBytes, metrics } = this.#options;
     let slice: FreshEvent[] = [];
     let bytes = 0;
-    for (const { offset, record } of messages) {
+    for (const { offset, record, timestamp } of messages) {
       const checked = checkEvent(record.value, maxEventBytes);
       // What is no event is parked by the group's member, not here.
       if (!checked.ok) continue;
-      slice.push({ offset, json: checked.json, ...(offset >= (this.#liveFrom[partition] ?? 0) && { at: checked.at }) });
+      slice.push({ offset, json: checked.json, time: timestamp, ...(offset >= (this.#liveFrom[partition] ?? 0) && { at: checked.at }) });
       bytes += checked.json.length;
       if (bytes < sliceBytes) continue;
       hub.publish(partition, slice, offset + 1);

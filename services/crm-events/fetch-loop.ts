@@ -93,20 +93,31 @@ export class FetchLoop {
     if (more) this.#options.onPartitions(facts.leaders.length);
   }
 
-  /** Does one thing when the breaker permits, and tells it how that went. @returns undefined when it failed */
+  /** Does one thing when the breaker permits. @returns undefined when it failed, or met offsets that are not there */
   async #attempt<T>(stop: AbortSignal, action: () => Promise<T>): Promise<T | undefined> {
-    const { breaker } = this.#options;
+    const { breaker, onError } = this.#options;
     try {
-      await breaker.permit(stop);
-    } catch {
+      return await breaker.run(stop, () => this.#withinBounds(action), (error) => error instanceof TopicGone);
+    } catch (error) {
+      if (error instanceof TopicGone) throw error;
+      if (stop.aborted) return undefined;
+      onError(error);
+      // The leader may be another broker by now.
+      this.#refreshedAt = Number.NEGATIVE_INFINITY;
+      await sleep(retryMs, undefined, { signal: stop }).catch(() => undefined);
       return undefined;
     }
+  }
+
+  /** Finds out where to go on when the broker does not hold the offsets. @returns undefined then */
+  async #withinBounds<T>(action: () => Promise<T>): Promise<T | undefined> {
+    const { onOutOfRange, reader } = this.#options;
     try {
-      const result = await action();
-      breaker.success();
-      return result;
+      return await action();
     } catch (error) {
-      await this.#recover(error, stop);
+      if (!(error instanceof PartitionsOutOfRange)) throw error;
+      const { starts, ends } = await reader.bounds();
+      for (const partition of error.partitions) this.#next.set(partition, onOutOfRange(partition, { start: starts[partition] ?? 0, end: ends[partition] ?? 0 }));
       return undefined;
     }
   }
@@ -141,29 +152,5 @@ export class FetchLoop {
       this.#next.set(part.partition, part.next);
       await this.#options.onFetched(part);
     }
-  }
-
-  async #recover(error: unknown, stop: AbortSignal): Promise<void> {
-    const { breaker, onError, onOutOfRange, reader } = this.#options;
-    if (error instanceof TopicGone) {
-      breaker.success();
-      throw error;
-    }
-    if (stop.aborted) return breaker.abandon();
-    try {
-      if (error instanceof PartitionsOutOfRange) {
-        const { starts, ends } = await reader.bounds();
-        breaker.success();
-        for (const partition of error.partitions) this.#next.set(partition, onOutOfRange(partition, { start: starts[partition] ?? 0, end: ends[partition] ?? 0 }));
-        return;
-      }
-    } catch (failure) {
-      error = failure;
-    }
-    breaker.failure(error);
-    onError(error);
-    // The leader may be another broker by now.
-    this.#refreshedAt = Number.NEGATIVE_INFINITY;
-    await sleep(retryMs, undefined, { signal: stop }).catch(() => undefined);
   }
 }

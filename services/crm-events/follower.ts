@@ -4,12 +4,37 @@ import type { History } from "./history.ts";
 import type { Client, Hub } from "./hub.ts";
 import { Cursor, type Position } from "./position.ts";
 import { eventParts, Frame, gapFrame, openingFrame, type GapReason } from "./sse.ts";
-import { OffsetOutOfRange } from "./topic-log.ts";
+import { OffsetOutOfRange, type LogSlice } from "./topic-log.ts";
 
-/** Bytes written before the client's pace is looked at. */
-const sliceBytes = 64 * 1024;
+/** Bytes of events in one frame, after which the client's pace is looked at; a larger event has a frame of its own. */
+const portionBytes = 64 * 1024;
 /** Pause before Kafka is asked again after it could not answer. */
 const retryMs = 500;
+
+/** Events that go out as one frame. */
+class Portion {
+  readonly #parts: Buffer[] = [];
+  #bytes = 0;
+
+  get empty(): boolean {
+    return this.#parts.length === 0;
+  }
+
+  /** Whether another event has room; one alone always has. */
+  fits(json: Buffer): boolean {
+    return this.empty || this.#bytes + json.length <= portionBytes;
+  }
+
+  add(id: string, json: Buffer): void {
+    const parts = eventParts(id, json);
+    for (const part of parts) this.#bytes += part.length;
+    this.#parts.push(...parts);
+  }
+
+  frame(): Frame {
+    return new Frame(Buffer.concat(this.#parts, this.#bytes));
+  }
+}
 
 export class Follower {
   readonly #hub: Hub;
@@ -128,43 +153,48 @@ export class Follower {
 
   /** One slice from Kafka. @returns why there is a gap, when the events are gone */
   async #replay(partition: number): Promise<GapReason | undefined> {
+    let slice: LogSlice | undefined;
     try {
-      const slice = await this.#askKafka(() => this.#hub.options.topic.read(this.#cursor.epoch, partition, this.#next(partition)));
-      if (slice === undefined) return undefined;
-      const parts: Buffer[] = [];
-      for (const { offset, json } of slice.events) {
-        this.#cursor.advance(partition, offset + 1);
-        parts.push(...eventParts(this.#cursor.id, json));
-      }
-      this.#cursor.advance(partition, slice.next);
-      await this.#give(parts);
-      return undefined;
+      slice = await this.#askKafka(() => this.#hub.options.topic.read(this.#cursor.epoch, partition, this.#next(partition)));
     } catch (error) {
       if (error instanceof OffsetOutOfRange) return "expired";
       throw error;
     }
+    if (slice === undefined) return undefined;
+    let portion = new Portion();
+    for (const { offset, json } of slice.events) {
+      if (!portion.fits(json)) {
+        await this.#give(portion);
+        if (this.#client.closed) return undefined;
+        portion = new Portion();
+      }
+      this.#cursor.advance(partition, offset + 1);
+      portion.add(this.#cursor.id, json);
+    }
+    await this.#give(portion);
+    this.#cursor.advance(partition, slice.next);
+    return undefined;
   }
 
-  /** One slice from this replica's history. @returns false when there is nothing left in it for this client */
+  /** One portion from this replica's history. @returns false when there is nothing left in it for this client */
   async #giveFromHistory(): Promise<boolean> {
     const history = this.#history;
-    const parts: Buffer[] = [];
-    this.#seq = Math.max(this.#seq, history.firstSeq);
-    for (let bytes = 0; this.#seq < history.nextSeq && bytes < sliceBytes; this.#seq++) {
+    const portion = new Portion();
+    for (this.#seq = Math.max(this.#seq, history.firstSeq); this.#seq < history.nextSeq; this.#seq++) {
       const { partition, offset, json } = history.at(this.#seq);
       // The client may be ahead in some partitions: another replica had read further in them.
       if (offset < this.#next(partition)) continue;
+      if (!portion.fits(json)) break;
       this.#cursor.advance(partition, offset + 1);
-      parts.push(...eventParts(this.#cursor.id, json));
-      bytes += json.length;
+      portion.add(this.#cursor.id, json);
     }
-    if (parts.length === 0) return false;
-    await this.#give(parts);
+    if (portion.empty) return false;
+    await this.#give(portion);
     return true;
   }
 
-  async #give(parts: Buffer[]): Promise<void> {
-    if (parts.length === 0) return;
-    if (!this.#hub.write(this.#client, new Frame(Buffer.concat(parts)))) await this.#client.transport.writable();
+  async #give(portion: Portion): Promise<void> {
+    if (portion.empty) return;
+    if (!this.#hub.write(this.#client, portion.frame())) await this.#client.transport.writable();
   }
 }

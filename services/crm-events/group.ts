@@ -126,28 +126,20 @@ class Session {
   /** @throws when the membership cannot be kept, so that another one must be begun */
   async run(): Promise<void> {
     const { breaker, log } = this.#options;
-    await breaker.permit(this.#signal);
-    try {
-      const facts = await this.#reader.describe();
-      breaker.success();
-      this.#loop = new FetchLoop(
-        {
-          reader: this.#reader,
-          breaker,
-          signal: this.#signal,
-          maxBytes: fetchBytes,
-          onFetched: (fetched) => this.#handle(fetched),
-          onOutOfRange: (partition, { start, end }) => this.#skip(partition, start, end),
-          onPartitions: (count) => void this.#rejoin(`the topic has ${count} partitions now`),
-          onError: (error) => log.warn({ err: error }, "could not fetch messages for the group"),
-        },
-        facts,
-      );
-    } catch (error) {
-      if (error instanceof TopicGone) breaker.success();
-      else breaker.failure(error);
-      throw error;
-    }
+    const facts = await breaker.run(this.#signal, () => this.#reader.describe(), (error) => error instanceof TopicGone);
+    this.#loop = new FetchLoop(
+      {
+        reader: this.#reader,
+        breaker,
+        signal: this.#signal,
+        maxBytes: fetchBytes,
+        onFetched: (fetched) => this.#handle(fetched),
+        onOutOfRange: (partition, { start, end }) => this.#skip(partition, start, end),
+        onPartitions: (count) => void this.#rejoin(`the topic has ${count} partitions now`),
+        onError: (error) => log.warn({ err: error }, "could not fetch messages for the group"),
+      },
+      facts,
+    );
     await this.#join();
     const watch = setInterval(() => this.#watch(), this.#sessionMs / 3);
     try {
@@ -189,15 +181,12 @@ class Session {
   async #join(): Promise<void> {
     const { breaker } = this.#options;
     for (;;) {
-      await breaker.permit(this.#signal);
       try {
-        await orAborted(this.#member.joinGroup(), this.#signal);
-        return breaker.success();
-      } catch (error) {
-        this.#signal.throwIfAborted();
         // While the members settle, the coordinator answers, but with "not yet".
-        if (isRebalance(error)) breaker.success();
-        else breaker.failure(error);
+        await breaker.run(this.#signal, () => orAborted(this.#member.joinGroup(), this.#signal), isRebalance);
+        return;
+      } catch {
+        this.#signal.throwIfAborted();
         await sleep(pauseMs / 4, undefined, { signal: this.#signal });
       }
     }
@@ -259,13 +248,11 @@ class Session {
   async #park(letters: readonly DeadLetter[]): Promise<void> {
     const { breaker, deadLetters, log, metrics } = this.#options;
     for (;;) {
-      await breaker.permit(this.#signal);
       try {
-        await deadLetters.park(letters);
-        breaker.success();
+        await breaker.run(this.#signal, () => deadLetters.park(letters));
         break;
       } catch (error) {
-        breaker.failure(error);
+        this.#signal.throwIfAborted();
         log.warn({ err: error, letters: letters.length }, "could not park messages; trying again");
         await sleep(pauseMs / 4, undefined, { signal: this.#signal });
       }

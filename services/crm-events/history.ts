@@ -7,6 +7,8 @@ export interface HistoryEvent {
   readonly offset: number;
   /** The event on one line. */
   readonly json: Buffer;
+  /** When Kafka got it, in milliseconds. */
+  readonly time: number;
 }
 
 /** What an entry costs beside its bytes: the objects around them. */
@@ -23,6 +25,8 @@ export class History {
   #bytes = 0;
   #cursor: Cursor;
   #from: number[];
+  /** Of the newest event of each partition. */
+  readonly #times: number[] = [];
   firstSeq = 0;
   nextSeq = 0;
 
@@ -63,12 +67,15 @@ export class History {
 
   /** Adds an event; the position moves behind it. The bytes are copied, so that they do not hold on to what they were read in. */
   append(event: HistoryEvent): HistoryEvent {
-    const entry = { partition: event.partition, offset: event.offset, json: Buffer.from(event.json) };
+    const { partition, offset } = event;
+    // Clocks of producers differ, and may be wrong: times never run back within a partition, nor ahead of now.
+    const time = (this.#times[partition] = Math.max(this.#times[partition] ?? 0, Math.min(event.time, Date.now())));
+    const entry = { partition, offset, json: Buffer.from(event.json), time };
     if (this.size === this.#capacity) this.#dropOldest();
     this.#entries[this.nextSeq++ % this.#capacity] = entry;
     this.#bytes += entry.json.length + entryOverheadBytes;
     while (this.#bytes > this.#maxBytes && this.size > 1) this.#dropOldest();
-    this.reach(event.partition, event.offset + 1);
+    this.reach(partition, offset + 1);
     return entry;
   }
 
@@ -89,10 +96,10 @@ export class History {
     return this.#entries[seq % this.#capacity]!;
   }
 
-  /** The newest `count` events, oldest of them first. */
+  /** The newest `count` events by time, oldest of them first; a replica that starts reads one partition after the other. */
   newest(count: number): HistoryEvent[] {
-    const first = Math.max(this.firstSeq, this.nextSeq - count);
-    return Array.from({ length: this.nextSeq - first }, (_, i) => this.at(first + i));
+    const held = Array.from({ length: this.size }, (_, i) => this.at(this.firstSeq + i));
+    return held.sort((a, b) => a.time - b.time).slice(-count);
   }
 
   #dropOldest(): void {

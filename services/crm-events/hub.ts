@@ -31,6 +31,8 @@ export interface HubOptions {
 export interface FreshEvent {
   readonly offset: number;
   readonly json: Buffer;
+  /** When Kafka got it, in milliseconds. @default now */
+  readonly time?: number;
   /** The event's own time, in milliseconds; undefined for one that is only read for history. */
   readonly at?: number;
 }
@@ -122,8 +124,8 @@ export class Hub {
    */
   publish(partition: number, events: readonly FreshEvent[], next: number): void {
     const history = this.#history!;
-    for (const { at, json, offset } of events) {
-      const entry = history.append({ partition, offset, json });
+    for (const { at, json, offset, time } of events) {
+      const entry = history.append({ partition, offset, json, time: time ?? Date.now() });
       if (this.#live.size > 0) this.#live.post(eventParts(history.id, entry.json), at);
     }
     history.reach(partition, next);

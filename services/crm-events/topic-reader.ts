@@ -92,8 +92,16 @@ export class TopicReader {
 
   /** First offset held and next offset to be written, by partition. */
   async bounds(): Promise<{ starts: number[]; ends: number[] }> {
-    const at = async (timestamp: bigint) => ((await this.#consumer.listOffsets({ topics: [this.#topic], timestamp })).get(this.#topic) ?? []).map(Number);
-    return { starts: await at(ListOffsetTimestamps.EARLIEST), ends: await at(ListOffsetTimestamps.LATEST) };
+    return { starts: await this.#offsets(ListOffsetTimestamps.EARLIEST), ends: await this.#offsets(ListOffsetTimestamps.LATEST) };
+  }
+
+  /** First offset of each partition whose message is not older than a time in milliseconds; Infinity where there is none. */
+  async offsetsAt(time: number): Promise<number[]> {
+    return (await this.#offsets(BigInt(Math.max(0, time)))).map((offset) => (offset < 0 ? Number.POSITIVE_INFINITY : offset));
+  }
+
+  async #offsets(timestamp: bigint): Promise<number[]> {
+    return ((await this.#consumer.listOffsets({ topics: [this.#topic], timestamp })).get(this.#topic) ?? []).map(Number);
   }
 
   /**

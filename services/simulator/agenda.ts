@@ -13,10 +13,6 @@ export class Agenda<T> {
     this.#limit = limit;
   }
 
-  get size(): number {
-    return this.#entries.length;
-  }
-
   get full(): boolean {
     return this.#entries.length >= this.#limit;
   }

@@ -19,7 +19,6 @@ const options = z.strictObject({
   seconds: z.number().positive().max(86_400).optional(),
   tenant: z.string().min(1).max(63).optional(),
 });
-export type ScenarioOptions = z.infer<typeof options>;
 
 export interface ScenarioState {
   readonly name: ScenarioName;

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { isDeeperThan } from "../shared/nesting.ts";
+import { blocksAreValid } from "./block-check.ts";
 
 /** A message as it was sent; fields that nobody here reads are kept. */
 export type SlackPayload = z.infer<typeof payloadSchema>;
@@ -16,16 +17,10 @@ export interface Refusal {
 
 /** Longer message text is cut by Slack, not refused. */
 export const textLimit = 40_000;
-const blocksLimit = 50;
 const attachmentsLimit = 100;
-const sectionTextLimit = 3000;
-const headerTextLimit = 150;
-const fieldsLimit = 10;
 /** Far above what any message needs, far below what the stack takes. */
 const levelsLimit = 100;
 
-const blockText = z.looseObject({ type: z.string(), text: z.string().min(1) });
-const block = z.looseObject({ type: z.string(), text: blockText.optional(), fields: z.array(blockText).optional() });
 const text = z.string().nullish();
 const attachment = z.looseObject({
   text,
@@ -78,24 +73,13 @@ function checkContent(payload: SlackPayload): Refusal | undefined {
     if (!attachments.some(hasContent)) return refuse(400, "missing_text_or_fallback_or_attachments");
   }
   if (attachments.length > attachmentsLimit) return refuse(400, "too_many_attachments");
-  if (![blocks, ...attachments.map((a) => a.blocks ?? [])].every(blocksAreValid)) return refuse(400, "invalid_blocks");
+  if (!blocksAreValid(blocks)) return refuse(400, "invalid_blocks");
+  if (!attachments.every((a) => blocksAreValid(a.blocks ?? []))) return refuse(400, "invalid_attachments");
   return undefined;
 }
 
 function hasContent(a: z.infer<typeof attachment>): boolean {
   return Boolean(a.text || a.fallback || a.pretext || a.title || a.fields?.length || a.blocks?.length);
-}
-
-function blocksAreValid(blocks: readonly unknown[]): boolean {
-  if (blocks.length > blocksLimit) return false;
-  return blocks.every((value) => {
-    const parsed = block.safeParse(value);
-    if (!parsed.success) return false;
-    const { type, text: own, fields = [] } = parsed.data;
-    if (type === "section" && own === undefined && fields.length === 0) return false;
-    if (type === "header" && own === undefined) return false;
-    return (own?.text.length ?? 0) <= (type === "header" ? headerTextLimit : sectionTextLimit) && fields.length <= fieldsLimit;
-  });
 }
 
 function cutText(payload: SlackPayload): SlackPayload {

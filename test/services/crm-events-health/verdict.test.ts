@@ -69,7 +69,8 @@ describe.each(["sustained", "strict"] as const)("in %s mode", (mode) => {
   test("thresholds themselves are good, beyond them is bad, and both faults are named", () => {
     const at = (seen: typeof good) => new Run(mode).for(6 * minute, seen);
     expect(at({ skew: 4, consumers: 2 }).name).toBe("ready");
-    expect(at({ skew: 4.0001, consumers: 2 }).name).toBe("not_ready");
+    expect(at({ skew: 4.0001, consumers: 2 })).toEqual({ name: "not_ready", reason: expect.stringMatching(/^skew 4\.0001 is above 4\b/) });
+    expect(at({ skew: 13 / 3, consumers: 2 }).reason).toMatch(/^skew 4\.33 is above 4\b/);
     expect(at({ skew: 4, consumers: 1 }).name).toBe("not_ready");
     expect(at({ skew: 9, consumers: 0 }).reason).toMatch(/skew 9 is above 4; 0 consumers are fewer than 2/);
   });

@@ -54,9 +54,19 @@ describe("a message", () => {
     expect(checkEvent(value, 100_000)).toEqual({ ok: true, json: value, at: Date.parse(event["ts"] as string) });
   });
 
-  test("with white space between its tokens becomes one line", () => {
-    const checked = check(JSON.stringify({ ...event, data: { text: "a\nb" } }, null, "\t").replaceAll("\n", "\r\n"));
-    expect(checked.ok && checked.json.toString()).toBe(JSON.stringify({ ...event, data: { text: "a\nb" } }));
+  test("with line ends between its tokens has blanks for them, and not a byte changes otherwise", () => {
+    const head = JSON.stringify(event).replace(/"data":.*/, "");
+    const value = (end: string) => `${head}\t${end}"data":${end}{"text": "é\\n\\r","cents":9007199254740993,"rate":1.10,"large":1e400,"x":1,"x":2 }${end}}`;
+    for (const [end, blanks] of [["\n", " "], ["\r", " "], ["\r\n", "  "]] as const) {
+      const checked = check(value(end));
+      expect(checked.ok && checked.json.toString()).toBe(value(blanks));
+    }
+  });
+
+  test("never grows over what a message may have", () => {
+    const value = JSON.stringify(event, null, "\n").replace(/"data":[^]*/, `"data":{"list":[${Array(19_000).fill("1e20").join(",")}]}}`);
+    const checked = check(value);
+    expect(checked.ok && checked.json.length).toBe(Buffer.byteLength(value));
   });
 
   test.each([
@@ -137,7 +147,7 @@ test("history holds the newest events within its bounds, and knows from where on
         const at = next[partition]!++;
         if (skip) history.reach(partition, next[partition]!);
         else {
-          history.append({ partition, offset: at, json: Buffer.alloc(bytes) });
+          history.append({ partition, offset: at, json: Buffer.alloc(bytes), time: all.length });
           all.push({ partition, offset: at });
         }
         expect(history.size).toBeLessThanOrEqual(capacity);

@@ -1,6 +1,6 @@
 /** The pure parts around the streams: limits, commits, the circuit breaker, the environment. */
 import { describe, expect, test } from "vitest";
-import { CircuitBreaker } from "../../../services/crm-events/breaker.ts";
+import { CircuitBreaker, orAborted } from "../../../services/crm-events/breaker.ts";
 import { Committer } from "../../../services/crm-events/committer.ts";
 import { eventsEnv } from "../../../services/crm-events/env.ts";
 import { RateLimit, TrustedProxies } from "../../../services/crm-events/rate-limit.ts";
@@ -127,55 +127,62 @@ describe("the circuit breaker", () => {
     return { breaker, changes, waits, signal: new AbortController() };
   };
   const settle = () => new Promise((resolve) => setTimeout(resolve, 0));
+  const none = new AbortController().signal;
+  const works = async () => undefined;
+  const fails = async () => {
+    throw new Error("no broker");
+  };
+  const failing = async (breaker: CircuitBreaker, times: number) => {
+    for (let i = 0; i < times; i++) await expect(breaker.run(none, fails)).rejects.toThrow("no broker");
+  };
 
   test("lets everybody through until failures in a row open it", async () => {
-    const { breaker, changes, signal } = setup();
-    breaker.failure();
-    breaker.failure();
-    breaker.success();
-    breaker.failure();
-    breaker.failure();
-    await breaker.permit(signal.signal);
+    const { breaker, changes } = setup();
+    await failing(breaker, 2);
+    expect(await breaker.run(none, async () => 7)).toBe(7);
+    await failing(breaker, 2);
     expect(breaker.open).toBe(false);
-    breaker.failure();
+    await failing(breaker, 1);
     expect([breaker.open, changes]).toEqual([true, [true]]);
   });
 
+  test("takes an error that was answered for a success", async () => {
+    const { breaker } = setup();
+    await failing(breaker, 2);
+    await expect(breaker.run(none, fails, (error) => error instanceof Error)).rejects.toThrow("no broker");
+    await failing(breaker, 2);
+    expect(breaker.open).toBe(false);
+  });
+
   test("lets one try after a pause, the others when that one succeeded; the pauses grow up to the longest", async () => {
-    const { breaker, changes, waits, signal } = setup();
-    for (let i = 0; i < 3; i++) breaker.failure();
+    const { breaker, changes, waits } = setup();
+    await failing(breaker, 3);
     const passed: string[] = [];
-    const first = breaker.permit(signal.signal).then(() => passed.push("first"));
-    void breaker.permit(signal.signal).then(() => passed.push("second"));
+    const first = expect(breaker.run(none, async () => (passed.push("first"), fails()))).rejects.toThrow();
+    const second = expect(breaker.run(none, async () => (passed.push("second"), fails()))).rejects.toThrow();
     expect(waits.map(({ ms }) => ms)).toEqual([100]);
     waits[0]!.go();
     await first;
     await settle();
     expect(passed).toEqual(["first"]);
-    breaker.failure();
-    await settle();
     expect(waits.map(({ ms }) => ms)).toEqual([100, 200]);
     waits[1]!.go();
-    await settle();
-    expect(passed).toEqual(["first", "second"]);
-    breaker.failure();
-    const third = breaker.permit(signal.signal);
-    const fourth = breaker.permit(signal.signal);
-    expect(waits.at(-1)!.ms).toBe(300);
-    waits.at(-1)!.go();
-    await third;
-    breaker.success();
-    await fourth;
+    await second;
+    const third = breaker.run(none, async () => passed.push("third"));
+    const fourth = breaker.run(none, async () => passed.push("fourth"));
+    expect(waits.map(({ ms }) => ms)).toEqual([100, 200, 300]);
+    waits[2]!.go();
+    await Promise.all([third, fourth]);
+    expect(passed).toEqual(["first", "second", "third", "fourth"]);
     expect(changes).toEqual([true, false]);
   });
 
   test("lets nobody wait once the signal is aborted, and another takes over the try", async () => {
     const { breaker, waits, signal } = setup();
-    for (let i = 0; i < 3; i++) breaker.failure();
-    const other = new AbortController();
-    const leaving = breaker.permit(signal.signal);
-    const queued = breaker.permit(signal.signal);
-    const staying = breaker.permit(other.signal);
+    await failing(breaker, 3);
+    const leaving = breaker.run(signal.signal, works);
+    const queued = breaker.run(signal.signal, works);
+    const staying = breaker.run(none, works);
     signal.abort(new Error("stopping"));
     await expect(leaving).rejects.toThrow("stopping");
     await expect(queued).rejects.toThrow("stopping");
@@ -184,9 +191,45 @@ describe("the circuit breaker", () => {
     waits[1]!.go();
     await staying;
   });
+
+  test("gives the try to another when the call that has it is given up", async () => {
+    const { breaker, waits, signal } = setup();
+    await failing(breaker, 3);
+    const trying = breaker.run(signal.signal, () => orAborted(new Promise<void>(() => undefined), signal.signal));
+    const waiting = breaker.run(none, works);
+    waits[0]!.go();
+    await settle();
+    expect(waits).toHaveLength(1);
+    signal.abort(new Error("the session is over"));
+    await expect(trying).rejects.toThrow("the session is over");
+    await settle();
+    expect(waits).toHaveLength(2);
+    waits[1]!.go();
+    await waiting;
+    expect(breaker.open).toBe(false);
+  });
+
+  test("lets a late failure of an earlier call neither end nor double the try", async () => {
+    const { breaker, waits } = setup();
+    const late = Promise.withResolvers<void>();
+    const early = expect(breaker.run(none, () => late.promise)).rejects.toThrow("late");
+    await failing(breaker, 3);
+    const first = breaker.run(none, works);
+    const second = breaker.run(none, works);
+    late.reject(new Error("late"));
+    await early;
+    await settle();
+    expect(waits).toHaveLength(1);
+    waits[0]!.go();
+    await Promise.all([first, second]);
+  });
 });
 
 describe("the environment", () => {
+  test("leaves room for one event of any size and what else waits for a client", () => {
+    expect(readEnv(eventsEnv, { KAFKA_BROKERS: "a", MAX_EVENT_BYTES: "1048576", CLIENT_BUFFER_BYTES: "1179648" }).CLIENT_BUFFER_BYTES).toBe(1_179_648);
+  });
+
   test("has defaults for everything but the brokers", () => {
     expect(readEnv(eventsEnv, { KAFKA_BROKERS: "a:9092, b:9092" })).toMatchObject({ KAFKA_BROKERS: ["a:9092", "b:9092"], PORT: 9010, KAFKA_GROUP: "crm-events-sse", HISTORY_EVENTS: 10_000, CLIENT_BUFFER_BYTES: 1_048_576, CONNECTS_PER_MINUTE: 120, MAX_CLIENTS: 12_000, CORS_ORIGINS: [] });
   });
@@ -197,6 +240,8 @@ describe("the environment", () => {
     [{ KAFKA_BROKERS: "a", KAFKA_DEAD_LETTER_TOPIC: "aetherlink.events" }, /KAFKA_DEAD_LETTER_TOPIC: must be another topic/],
     [{ KAFKA_BROKERS: "a", HISTORY_EVENTS: "many" }, /HISTORY_EVENTS/],
     [{ KAFKA_BROKERS: "a", MAX_CLIENTS: "0" }, /MAX_CLIENTS/],
+    [{ KAFKA_BROKERS: "a", CLIENT_BUFFER_BYTES: "262144" }, /CLIENT_BUFFER_BYTES: at least 393216 is expected, 131072 more than MAX_EVENT_BYTES/],
+    [{ KAFKA_BROKERS: "a", MAX_EVENT_BYTES: "1048576" }, /CLIENT_BUFFER_BYTES: at least 1179648 is expected, 131072 more than MAX_EVENT_BYTES/],
   ])("is refused with the variable's name: %j", (env, message) => {
     expect(() => readEnv(eventsEnv, env)).toThrow(message);
   });

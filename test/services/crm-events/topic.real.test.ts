@@ -1,5 +1,6 @@
 /** Against a real broker: what happens to streams when the topic loses its old events, or is made anew. */
 import { Admin } from "@platformatic/kafka";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { formatPosition, parsePosition } from "../../../services/crm-events/position.ts";
 import { kafkaMissing, startKafka, type TestBroker } from "../../support/kafka.ts";
@@ -59,6 +60,27 @@ describe.skipIf(kafkaMissing)("a topic", () => {
       if (client !== gone && client !== ahead) expect(client.gaps).toEqual([]);
       client.cut();
     }
+  });
+
+  test("gives a replica that starts its newest messages of all partitions, in the order of their times", { timeout: 60_000 }, async () => {
+    const to = (partition: number, key: string, from: number, count: number) => producer.send(Array.from({ length: count }, (_, i) => ({ ...producer.event(key, from + i), partition })));
+    // Old ones of the busy partition come last when a replica starts, because it is the last partition.
+    await to(1, "busy", 0, 40);
+    await sleep(100);
+    await to(0, "quiet", 0, 2);
+    await sleep(20);
+    await to(1, "busy", 40, 2);
+    await sleep(20);
+    await to(0, "quiet", 2, 2);
+    const late = await EventsProcess.start(broker, { HISTORY_EVENTS: "10", KAFKA_GROUP: "another" });
+    const shown = async () => {
+      const response = await fetch(`http://127.0.0.1:${late.port}/crm-events/history?n=6`);
+      const { events = [] } = (await response.json()) as { events?: { aggregate: { id: string }; data: { sequence: number } }[] };
+      return events.map((event) => `${event.aggregate.id} ${event.data.sequence}`);
+    };
+    // Until all partitions were read, it shows what it has.
+    await until(async () => (await shown()).join() === "quiet 0,quiet 1,busy 40,busy 41,quiet 2,quiet 3");
+    expect(await late.stop()).toBe(0);
   });
 
   test("that is deleted and made again is another one: streams are told, and go on with it", { timeout: 120_000 }, async () => {

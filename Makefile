@@ -21,7 +21,7 @@ test: node_modules/.package-lock.json ## All tests, with what they need
 	@npm run --silent test:all
 
 test-long: node_modules/.package-lock.json ## The tests with everything that they repeat at length
-	@LONG=1 npm run --silent test:all -- --long
+	@npm run --silent test:all -- --long
 
 images: node_modules/.package-lock.json ## Build the third-party images from package registries
 	@npm exec --silent -- node airgap/cli.ts images

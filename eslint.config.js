@@ -3,7 +3,7 @@ import { defineConfig } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
-  { ignores: ["dist/", "out/", ".state/", "test-results/", "coverage/"] },
+  { ignores: ["dist/", "out/", ".state/", "test-results/"] },
   eslint.configs.recommended,
   tseslint.configs.recommended,
   {

@@ -6,6 +6,7 @@ import { factsOf, type StackContext } from "./part.ts";
 import { httpReload } from "./platform/loader.ts";
 import type { Workload } from "./platform/platform.ts";
 import type { Settings } from "./settings/schema.ts";
+import { partAt } from "./settings/own-parts.ts";
 import { parts } from "./topology.ts";
 
 /** The blackbox exporter: probes the parts from outside by HTTP, HTTPS and TCP. */
@@ -41,5 +42,5 @@ export class Blackbox extends pulumi.ComponentResource {
 /** Whether anything is probed that is not a part of the stack: an HTTPS target, or a Grafana that was there before. */
 function leavesStack(s: Settings): boolean {
   const targets = Object.values(probes(s)).flat().map(({ target }) => target);
-  return targets.some((target) => !(new URL(target.includes("://") ? target : `tcp://${target}`).hostname in parts));
+  return targets.some((target) => partAt(new URL(target.includes("://") ? target : `tcp://${target}`).hostname) === undefined);
 }

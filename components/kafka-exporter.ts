@@ -6,7 +6,7 @@ import type { Workload } from "./platform/platform.ts";
 import type { Settings } from "./settings/schema.ts";
 import { parts, secretsDir } from "./topology.ts";
 
-/** kafka_exporter: offsets, lag and members of consumer groups. The replicas' own fan-out groups are left out. */
+/** kafka_exporter: offsets, lag and members of consumer groups. */
 export class KafkaExporter extends pulumi.ComponentResource {
   readonly workload: Workload;
 
@@ -45,7 +45,6 @@ function arguments_(s: Settings): string[] {
     ...s.kafka.brokers.map((broker) => `--kafka.server=${broker}`),
     // The program's own default is a protocol that Kafka 4 has dropped.
     "--kafka.version=3.6.0",
-    "--group.exclude=^crm-events-fanout-.*",
     ...(s.kafka.tls ? ["--tls.enabled"] : []),
     ...(ca ? [`--tls.ca-file=${ca.path}`] : []),
     ...(sasl ? ["--sasl.enabled", `--sasl.mechanism=${mechanisms[sasl.mechanism]}`, `--sasl.username=${sasl.username}`, `@${secretsDir}/kafka-sasl-args`] : []),

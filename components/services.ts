@@ -88,9 +88,10 @@ export function crmEvents(stack: StackContext): CrmService {
     env: { TLS_CERT_FILE: file("tls-certificate"), TLS_KEY_FILE: file("tls-key") },
     files: { "tls-certificate": secrets.crmEventsCertificate ?? "missing", "tls-key": secrets.crmEventsKey ?? "missing" },
   };
+  const proxies = s.trustedProxies.length > 0 && { TRUSTED_PROXIES: s.trustedProxies.join(",") };
   return new CrmService("crm-events", {
     stack,
-    env: { ...kafkaEnv(s), KAFKA_GROUP: "crm-events-sse", CORS_ORIGINS: new URL(s.urls.commandCenter).origin, ...tls?.env },
+    env: { ...kafkaEnv(s), KAFKA_GROUP: "crm-events-sse", CORS_ORIGINS: new URL(s.urls.commandCenter).origin, ...proxies, ...tls?.env },
     secrets: { ...kafkaFiles(stack), ...tls?.files },
     limits: { cpu: 0.5, memoryMiB: 256, pids: 128 },
     egress: !s.kafka.builtIn,

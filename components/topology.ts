@@ -3,6 +3,7 @@
  *
  * Names are fixed and equal on both targets, so that every rendered configuration file is too.
  */
+import { partAt } from "./settings/own-parts.ts";
 import type { Settings } from "./settings/schema.ts";
 
 /** A part's fixed facts. */
@@ -33,7 +34,7 @@ export const parts = {
 
 export type PartName = keyof typeof parts;
 
-/** Parts that this stack runs, in start order. */
+/** Parts that this stack runs. */
 export function partsOf(s: Settings): PartName[] {
   const names: PartName[] = [];
   if (s.slack.standin) names.push("slack-standin");
@@ -79,7 +80,8 @@ export const secretsDir = "/run/secrets/crm";
  */
 export function connectionsOf(s: Settings): [from: PartName, to: PartName][] {
   const running = new Set(partsOf(s));
-  const scraped = [...running].filter((p) => "job" in parts[p] && p !== "prometheus");
+  // Itself too, by its name: through the Service, so a policy applies.
+  const scraped = [...running].filter((p) => "job" in parts[p]);
   const all: [PartName, PartName][] = [
     ...scraped.map((p): [PartName, PartName] => ["prometheus", p]),
     ["alertmanager", "alertmanager"],
@@ -88,6 +90,7 @@ export function connectionsOf(s: Settings): [from: PartName, to: PartName][] {
     ["blackbox", "prometheus"],
     ["blackbox", "alertmanager"],
     ["blackbox", "grafana"],
+    ...s.httpsTargets.flatMap(({ url }) => probedPart(url)).map((p): [PartName, PartName] => ["blackbox", p]),
     ["crm-api", "kafka"],
     ["crm-api", "qbo-standin"],
     ["qbo-standin", "crm-api"],
@@ -95,6 +98,7 @@ export function connectionsOf(s: Settings): [from: PartName, to: PartName][] {
     ["kafka-exporter", "kafka"],
     ["crm-events-health", "prometheus"],
     ["grafana", "prometheus"],
+    ["grafana", "alertmanager"],
     ["command-center", "crm-events"],
     ["command-center", "crm-api"],
     ["command-center", "prometheus"],
@@ -103,5 +107,13 @@ export function connectionsOf(s: Settings): [from: PartName, to: PartName][] {
     ["simulator", "crm-api"],
     ["simulator", "qbo-standin"],
   ];
-  return all.filter(([from, to]) => running.has(from) && running.has(to));
+  const known = new Map(all.map((pair) => [pair.join(" "), pair]));
+  return [...known.values()].filter(([from, to]) => running.has(from) && running.has(to));
+}
+
+/** The part that an HTTPS target names by its name inside the stack, at the port that its policy opens. */
+function probedPart(url: string): PartName[] {
+  const { hostname, port } = new URL(url);
+  const part = partAt(hostname);
+  return part !== undefined && parts[part].port === Number(port || 443) ? [part] : [];
 }

@@ -6,8 +6,12 @@ import { stringify } from "yaml";
 import { stageDir, volumeDir } from "../components/platform/loader.ts";
 import type { Recorded } from "./record.ts";
 
-interface ContainerInputs {
+interface Labelled {
   name: string;
+  labels: { label: string; value: string }[];
+}
+
+interface ContainerInputs extends Labelled {
   image: string;
   hostname?: string;
   user: string;
@@ -18,7 +22,6 @@ interface ContainerInputs {
   init?: boolean;
   memory: number;
   cpus: string;
-  labels: { label: string; value: string }[];
   volumes: { volumeName: string; containerPath: string; readOnly?: boolean }[];
   tmpfs?: Record<string, string>;
   uploads?: { file: string }[];
@@ -36,6 +39,8 @@ const header = `# Rendered from the Pulumi program; do not edit. Configuration i
 # Apply:                          docker compose --project-directory DIR up -d
 `;
 
+const labelsOf = ({ labels }: Labelled) => Object.fromEntries(labels.map((l) => [l.label, l.value]));
+
 /** Compose expands `$`; a script means it. */
 const literal = (text: string) => text.replaceAll("$", "$$$$");
 
@@ -48,18 +53,18 @@ export function composeFile(prefix: string, resources: readonly Recorded[]): str
   const containers = of<ContainerInputs>("container:Container");
   const key = (name: string) => name.slice(prefix.length + 1);
   const loaderOf = new Map(containers.flatMap((c) => c.volumes.filter((v) => v.containerPath === volumeDir).map((v) => [v.volumeName, c.name] as const)));
-  const networks = of<{ name: string; internal?: boolean }>("network:Network");
-  const volumes = of<{ name: string }>("volume:Volume");
+  const networks = of<Labelled & { internal?: boolean }>("network:Network");
+  const volumes = of<Labelled>("volume:Volume");
   const file = {
     services: Object.fromEntries(containers.map((c) => [key(c.name), service(c, key, loaderOf)])),
-    networks: Object.fromEntries(networks.map((n) => [key(n.name), { name: n.name, driver: "bridge", ...(n.internal && { internal: true }) }])),
-    volumes: Object.fromEntries(volumes.map((v) => [key(v.name), { name: v.name }])),
+    networks: Object.fromEntries(networks.map((n) => [key(n.name), { name: n.name, driver: "bridge", ...(n.internal && { internal: true }), labels: labelsOf(n) }])),
+    volumes: Object.fromEntries(volumes.map((v) => [key(v.name), { name: v.name, labels: labelsOf(v) }])),
   };
   return header + stringify(file, { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false });
 }
 
 function service(c: ContainerInputs, key: (name: string) => string, loaderOf: ReadonlyMap<string, string>) {
-  const label = Object.fromEntries(c.labels.map((l) => [l.label, l.value]));
+  const label = labelsOf(c);
   const loaders = c.volumes.map((v) => loaderOf.get(v.volumeName)).filter((l): l is string => l !== undefined && l !== c.name);
   return {
     container_name: c.name,

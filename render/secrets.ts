@@ -3,11 +3,12 @@
  * refer to. The only command that decrypts, and only if the stack has encrypted values; it asks the Pulumi CLI for them.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { ConfigSource, ConfigValue } from "../components/settings/source.ts";
+import { parts } from "../components/topology.ts";
 import { renderArguments } from "./arguments.ts";
 import { record, type Recorded } from "./record.ts";
 import { fileSource } from "./stack-files.ts";
@@ -44,7 +45,8 @@ function writeSecret(path: string, text: string, mode: number): void {
 }
 
 /**
- * Writes `secrets/<part>/<name>` (Docker) or `secrets/<name>.yaml` (Kubernetes) below `out`.
+ * Writes `secrets/<part>/<name>` (Docker) or `secrets/<part>-secrets.yaml` (Kubernetes) below `out`, and removes what
+ * an earlier call has written and this one does not.
  * Nobody but the owner can enter the folder; inside, a loader of another uid can read what it is given.
  * @param root the project's folder
  * @returns how many files were written
@@ -58,17 +60,30 @@ export async function writeSecrets(stack: string, out: string, overrides: Readon
   const folder = join(out, "secrets");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chmodSync(folder, 0o700);
+  removeOthers(folder, stack, resources);
   return dockerSecrets(folder, stack, resources) + kubernetesSecrets(folder, resources);
+}
+
+const isLoader = (r: Recorded) => r.type === "docker:index/container:Container" && r.name.endsWith("-secrets-loader");
+const isSecret = (r: Recorded) => r.inputs.kind === "Secret" && r.type.startsWith("kubernetes:");
+const partOf = (loader: Recorded, stack: string) => String(loader.inputs.name).slice(`crm-${stack}-`.length, -"-secrets-loader".length);
+
+/** Only by the names that are given here: the folder may hold something else. */
+function removeOthers(folder: string, stack: string, resources: readonly Recorded[]): void {
+  const kept = new Set([...resources.filter(isLoader).map((r) => partOf(r, stack)), ...resources.filter(isSecret).map((r) => `${r.name}.yaml`)]);
+  const possible = Object.keys(parts).flatMap((part) => [part, `${part}-secrets.yaml`]);
+  for (const name of possible.filter((p) => !kept.has(p))) rmSync(join(folder, name), { recursive: true, force: true });
 }
 
 function dockerSecrets(folder: string, stack: string, resources: readonly Recorded[]): number {
   let written = 0;
-  for (const { inputs } of resources.filter((r) => r.type === "docker:index/container:Container" && r.name.endsWith("-secrets-loader"))) {
-    const part = String(inputs.name).slice(`crm-${stack}-`.length, -"-secrets-loader".length);
-    const target = join(folder, part);
-    const uploads = inputs.uploads as { file: string; content: string }[];
-    if (existsSync(target)) rmSync(target, { recursive: true });
-    mkdirSync(target, { mode: 0o755 });
+  for (const loader of resources.filter(isLoader)) {
+    const target = join(folder, partOf(loader, stack));
+    const uploads = loader.inputs.uploads as { file: string; content: string }[];
+    rmSync(target, { recursive: true, force: true });
+    mkdirSync(target);
+    // Whatever umask this process has.
+    chmodSync(target, 0o755);
     for (const { file, content } of uploads) writeSecret(join(target, basename(file)), content, 0o444);
     written += uploads.length;
   }
@@ -76,7 +91,7 @@ function dockerSecrets(folder: string, stack: string, resources: readonly Record
 }
 
 function kubernetesSecrets(folder: string, resources: readonly Recorded[]): number {
-  const secrets = resources.filter((r) => r.inputs.kind === "Secret" && r.type.startsWith("kubernetes:"));
+  const secrets = resources.filter(isSecret);
   for (const secret of secrets) writeSecret(join(folder, `${secret.name}.yaml`), stringify(secret.inputs), 0o600);
   return secrets.length;
 }

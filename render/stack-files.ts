@@ -1,6 +1,6 @@
 /** Reads a stack's configuration from its files alone, as the Pulumi CLI would, but never decrypts. */
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parse } from "yaml";
 import type { ConfigSource, ConfigValue } from "../components/settings/source.ts";
 
@@ -23,20 +23,29 @@ function ownName(key: string, project: string): string | undefined {
   return at === -1 || key.slice(0, at) === project ? key.slice(at + 1) : undefined;
 }
 
+/** @throws Error that names the file and the line */
+function parsedFile(path: string): unknown {
+  try {
+    return parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new Error(`${basename(path)} is no YAML: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /**
  * @param root folder of `Pulumi.yaml`
  * @param stack such as `dev`
  * @param overrides further values, such as `{ imageRegistry: "…" }`, which win over the file's
- * @throws Error when the stack has no file, naming those that are there
+ * @throws Error when the stack has no file, naming those that are there, or a file is no YAML
  */
 export function fileSource(root: string, stack: string, overrides: Readonly<Record<string, unknown>> = {}): ConfigSource {
-  const project = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8")) as ProjectFile;
+  const project = parsedFile(join(root, "Pulumi.yaml")) as ProjectFile;
   const path = join(root, `Pulumi.${stack}.yaml`);
   if (!existsSync(path)) {
     const known = readdirSync(root).flatMap((f) => /^Pulumi\.(.+)\.yaml$/.exec(f)?.[1] ?? []);
     throw new Error(`there is no Pulumi.${stack}.yaml; stacks here: ${known.join(", ")}`);
   }
-  const file = (parse(readFileSync(path, "utf8")) ?? {}) as { config?: Record<string, unknown> };
+  const file = (parsedFile(path) ?? {}) as { config?: Record<string, unknown> };
   const values = new Map<string, ConfigValue>();
   for (const [key, spec] of Object.entries(project.config ?? {})) {
     if (spec.default !== undefined) values.set(key, { text: asText(spec.default), secret: false, opaque: false });

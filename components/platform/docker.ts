@@ -37,7 +37,7 @@ export async function createDockerPlatform(s: Settings): Promise<Platform> {
   return new DockerPlatform(`crm-${s.stack}`, { prefix: `crm-${s.stack}`, secretsDir, builds });
 }
 
-type Options = { parent: pulumi.Resource; dependsOn?: pulumi.Resource[] };
+type Options = { parent: pulumi.Resource; dependsOn: pulumi.Resource[] };
 type Volumes = types.input.ContainerVolume[];
 
 /** Runs the stack on a Docker engine (`DOCKER_HOST`, or the local one). */
@@ -56,7 +56,7 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
     this.registerOutputs({});
   }
 
-  run(name: string, args: WorkloadArgs, opts: Options): Workload {
+  run(name: string, args: WorkloadArgs, opts: { parent: pulumi.Resource }): Workload {
     const names = replicaNames(name, args.replicas ?? 1);
     const image = this.imageOf(args);
     const secrets = args.secrets && this.secretsLoader(name, args, image, opts.parent);
@@ -66,9 +66,9 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
     const loaded = pulumi.all(loaders.map((l) => succeeded(l.container)));
     // A changed secret makes a new loader, whose id says so and nothing of the secret.
     const restartFor = args.secrets?.restartOnChange ? secrets?.container.id : undefined;
-    const order = { parent: opts.parent, dependsOn: [...(opts.dependsOn ?? []), ...image], loaded, restartFor };
-    const ready = names.map((replica, i) => this.program(name, replica, i, args, shared, order));
-    return { name, ready, url: args.publish === undefined ? undefined : `http://localhost:${args.publish}` };
+    const order = { parent: opts.parent, dependsOn: image, loaded, restartFor };
+    for (const [i, replica] of names.entries()) this.program(name, replica, i, args, shared, order);
+    return { name, url: args.publish === undefined ? undefined : `http://localhost:${args.publish}` };
   }
 
   private network(purpose: "backend" | "edge", internal: boolean): Network {
@@ -142,7 +142,7 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
         attach: true,
         logs: true,
       },
-      { ...this.owned(name, opts.parent), dependsOn: [...(opts.dependsOn ?? []), this.backend] },
+      { ...this.owned(name, opts.parent), dependsOn: [...opts.dependsOn, this.backend] },
     );
   }
 
@@ -150,7 +150,7 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
     const name = `${this.args.prefix}-${replica}`;
     const data = args.data && { volumeName: `${name}-data`, containerPath: args.data.mount };
     const volumes: Volumes = [...shared, ...(data ? [data] : [])];
-    const dependsOn = [...(opts.dependsOn ?? []), this.backend, this.edge, ...(data ? [this.volume(data.volumeName, opts.parent)] : [])];
+    const dependsOn = [...opts.dependsOn, this.backend, this.edge, ...(data ? [this.volume(data.volumeName, opts.parent)] : [])];
     const aliases = [...new Set([part, replica])];
     const networks: types.input.ContainerNetworksAdvanced[] = [{ name: `${this.args.prefix}-backend`, aliases }];
     if (args.publish !== undefined || args.publishExtra || args.egress) networks.push({ name: `${this.args.prefix}-edge` });
@@ -175,6 +175,8 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
         restart: "unless-stopped",
         init: true,
         destroyGraceSeconds: 30,
+        // The same for whoever stops it by hand, or with the engine.
+        stopTimeout: 30,
         wait: true,
         waitTimeout: 300,
       },

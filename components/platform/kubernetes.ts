@@ -60,7 +60,7 @@ const providerArgs: ProviderArgs = {
   kubeconfig: pulumi.output(undefined) as unknown as pulumi.Output<string>,
 };
 
-type Options = { parent: pulumi.Resource; dependsOn?: pulumi.Resource[] };
+type Options = { parent: pulumi.Resource; dependsOn: pulumi.Resource[] };
 
 /** Runs the stack in one namespace of a Kubernetes cluster. */
 export class KubernetesPlatform extends pulumi.ComponentResource implements Platform {
@@ -79,7 +79,7 @@ export class KubernetesPlatform extends pulumi.ComponentResource implements Plat
     this.registerOutputs({});
   }
 
-  run(name: string, args: WorkloadArgs, opts: Options): Workload {
+  run(name: string, args: WorkloadArgs, opts: { parent: pulumi.Resource }): Workload {
     const { ingress, namespace } = this.args;
     const files = this.files(name, args, opts.parent);
     const before = [
@@ -90,13 +90,13 @@ export class KubernetesPlatform extends pulumi.ComponentResource implements Plat
     ];
     // An annotation would do too, but what is rendered could not have it. The version says nothing of the content.
     const restartFor = args.secrets?.restartOnChange ? files.find((f) => f instanceof Secret)?.metadata.resourceVersion.apply(given) : undefined;
-    const program = this.program(name, args, { parent: opts.parent, dependsOn: [...(opts.dependsOn ?? []), ...before], restartFor });
+    this.program(name, args, { parent: opts.parent, dependsOn: before, restartFor });
     if (replicated(args)) this.disruptionBudget(name, opts.parent);
     const url = args.publish === undefined || ingress === undefined ? undefined : urlOf(ingress, name);
     if (ingress !== undefined && url !== undefined) {
       new Ingress(name, { metadata: this.metadata(name, name, notAwaited), spec: ingressSpec(ingress, name, args.port) }, this.options(opts.parent));
     }
-    return { name, ready: [program], url };
+    return { name, url };
   }
 
   private program(name: string, args: WorkloadArgs, opts: Options & { restartFor?: pulumi.Input<string> }): StatefulSet {

@@ -80,8 +80,6 @@ export interface WorkloadArgs {
 /** A program that the platform runs. */
 export interface Workload {
   readonly name: string;
-  /** What a later part waits for: all replicas healthy, configuration loaded. */
-  readonly ready: pulumi.Resource[];
   /** Address on the host, when published. */
   readonly url?: string;
 }
@@ -92,7 +90,7 @@ export interface Platform {
    * Runs one program.
    * @param name its name on the stack's network, such as `crm-api`
    * @param args what it needs
-   * @param opts `parent` is the component; `dependsOn` gives the start order
+   * @param opts `parent` is the component
    */
-  run(name: string, args: WorkloadArgs, opts: { parent: pulumi.Resource; dependsOn?: pulumi.Resource[] }): Workload;
+  run(name: string, args: WorkloadArgs, opts: { parent: pulumi.Resource }): Workload;
 }

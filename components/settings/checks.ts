@@ -35,6 +35,10 @@ const quickBooks: Check = (plain, present, fixes) => {
   need("qboWebhookVerifier", `${why}: webhooks could not be told from forgeries`);
   if (plain.qboClientId === undefined) problems.push({ key: "qboClientId", message: why, fix: fixes.set("qboClientId") });
   if (plain.qboRedirectUrl === undefined) problems.push({ key: "qboRedirectUrl", message: `${why}: Intuit sends the browser back to it`, fix: fixes.set("qboRedirectUrl") });
+  else if (inProduction && !/^https:\/\/.+\/qbo\/callback$/i.test(plain.qboRedirectUrl))
+    problems.push({ key: "qboRedirectUrl", message: "must start with https:// and end in /qbo/callback in production", fix: fixes.set("qboRedirectUrl") });
+  if (plain.target === "kubernetes" && !plain.ingress)
+    problems.push({ key: "ingress", message: "is not set: the network policies keep QuickBooks' callback and webhooks from crm-api", fix: fixes.write("ingress"), warning: true });
   return problems;
 };
 
@@ -70,11 +74,32 @@ const together: Check = (plain, present, fixes) => {
       message: `of ${plain.replicas.crmEvents} is below thresholds.minConsumers, ${minConsumers}: CrmEventsUnderReplicatedConsumers would always fire`,
       fix: minConsumers <= 9 ? fixes.set(["replicas", "crmEvents"], minConsumers) : fixes.set(["thresholds", "minConsumers"], plain.replicas.crmEvents),
     });
-  if (plain.grafana === "external" && plain.grafanaUrl === undefined)
-    problems.push({ key: "grafanaUrl", message: "is required because grafana is external", fix: fixes.set("grafanaUrl") });
   if (plain.simulator && plain.orgs.length === 0)
     problems.push({ key: "orgs", message: "is empty, but the simulator needs an organisation to do business for", fix: fixes.write("orgs") });
   return problems;
+};
+
+/** An external Grafana is told where it finds Prometheus; a Grafana of the stack's own is at an address that is known. */
+const grafana: Check = (plain, _present, fixes) => {
+  if (plain.grafana !== "external") {
+    if (plain.grafanaUrl === undefined) return [];
+    return [{ key: "grafanaUrl", message: `is for grafana external, but grafana is ${plain.grafana}; urls.grafana is where people open it`, fix: fixes.remove("grafanaUrl") }];
+  }
+  const problems: Problem[] = [];
+  if (plain.grafanaUrl === undefined) problems.push({ key: "grafanaUrl", message: "is required because grafana is external", fix: fixes.set("grafanaUrl") });
+  if (plain.urls.prometheus === undefined && !plain.ingress)
+    problems.push({ key: "urls.prometheus", message: "is required because grafana is external: its data source would be at localhost", fix: fixes.set(["urls", "prometheus"]) });
+  return problems;
+};
+
+/** There is one password for all of it. */
+const remoteWrite: Check = ({ remoteWrite: entries }, _present, fixes) => {
+  const [first, ...others] = entries.flatMap((entry, i) => (entry.username === undefined ? [] : [i]));
+  return others.map((i) => ({
+    key: `remoteWrite[${i}].username`,
+    message: `would get the password of remoteWrite[${first}].username: there is one remoteWritePassword, so one entry may have a username`,
+    fix: fixes.remove(["remoteWrite", i, "username"]),
+  }));
 };
 
 /** Kafka: given brokers, or one of the stack's own, which has neither accounts nor certificates. */
@@ -120,6 +145,7 @@ const lists: Check = (plain, _present, fixes) => {
   unique("tenants", plain.tenants);
   unique("ragTargets", plain.ragTargets);
   unique("httpsTargets", plain.httpsTargets.map((h) => h.url));
+  unique("trustedProxies", plain.trustedProxies);
   unique("remoteWrite", plain.remoteWrite.map((r) => r.url));
   fits("orgs", plain.orgs, ": POST /orgs of crm-api creates organisations too");
   fits("tenants", plain.tenants, "");
@@ -128,4 +154,4 @@ const lists: Check = (plain, _present, fixes) => {
 
 /** All problems between keys; each key's own shape is checked before. */
 export const crossChecks: Check = (plain, present, fixes) =>
-  [production, quickBooks, partners, together, kafka, authorities, behindIngress, ownParts, reachable, targets, lists].flatMap((check) => check(plain, present, fixes));
+  [production, quickBooks, partners, together, grafana, remoteWrite, kafka, authorities, behindIngress, ownParts, reachable, targets, lists].flatMap((check) => check(plain, present, fixes));

@@ -48,6 +48,7 @@ export const examples: Examples = {
   remoteWrite: [{ url: "https://mimir.example.com/api/v1/push", username: "crm" }],
   ingress: { host: "crm.example.com", className: "nginx", tlsSecret: "crm-tls" },
   portOffset: 0,
+  trustedProxies: ["10.0.0.0/8"],
 };
 
 /** The example at a path; of a list its first item stands for every other. Undefined when there is none. */

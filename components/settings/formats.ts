@@ -16,13 +16,25 @@ function hasCredentials(text: string): boolean {
 const webUrl = (where: string, protocol = /^https?$/, schemes = "http:// or https://") =>
   z.url({ protocol, error: `must be a URL that starts with ${schemes}` }).refine((text) => !hasCredentials(text), `must not contain a user or password, which everything rendered would show: ${where}`);
 
+/** Paths are added to the end of these, and some stand in templates of messages. */
+const isBase = (text: string) => !/[?#]|\{\{|\}\}/.test(text);
+const notBase = "must have no query, no fragment and no double braces: paths are added to it";
+
 export const url = webUrl("a password belongs in the secret that is made for it (pulumi config set --secret)");
-export const grafanaUrl = webUrl("the token belongs in the secret grafanaToken");
+export const baseUrl = url.refine(isBase, notBase);
+export const grafanaUrl = webUrl("the token belongs in the secret grafanaToken").refine(isBase, notBase);
 export const remoteWriteUrl = webUrl("the user belongs in its username, the password in the secret remoteWritePassword");
 export const httpsUrl = webUrl("probes sign in nowhere, and a password belongs in a secret", /^https$/, "https://");
 
 const isPort = (text: string) => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535;
 const isHost = (text: string) => /^[A-Za-z0-9._-]+$/.test(text);
+
+/** What services/crm-events/rate-limit.ts takes. */
+export const addressRange = z.string().refine((range) => {
+  const [address = "", prefix = "0", ...rest] = range.split("/");
+  const bits = isIPv6(address) ? 128 : 32;
+  return isIP(address) !== 0 && !address.includes("%") && rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits;
+}, "must be an address or a CIDR range such as 10.0.0.0/8");
 
 /** A whole number between two bounds, both included. */
 export function integer(from: number, to: number) {
@@ -38,7 +50,14 @@ export const hostPort = z.string().refine((text) => {
 }, "must be HOST:PORT with a port from 1 to 65535");
 
 export const identifier = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "must be letters, digits, '.', '_' or '-'");
+const mailbox = String.raw`(?:[^<>@,;"{}]*<[^\s<>@,;"{}]+@[^\s<>@,;"{}]+>|[^\s<>@,;"{}]+@[^\s<>@,;"{}]+)`;
+/** Alertmanager sends from one address, and to a list with commas. */
+export const mailFrom = z.string().regex(new RegExp(`^\\s*${mailbox}\\s*$`), "must be an address such as crm@example.com");
+export const mailTo = z.string().regex(new RegExp(`^\\s*${mailbox}\\s*(?:,\\s*${mailbox}\\s*)*$`), "must be an address such as ops@example.com, or several with commas");
 export const text = z.string().min(1, "must not be empty");
+
+/** An organisation's name, as crm-api takes it (services/crm-api/env.ts). */
+export const orgName = z.string().trim().min(1, "must not be empty").max(200, "must have at most 200 characters");
 
 export const tenantPattern = text.superRefine((pattern, context) => {
   const message = re2Refusal(pattern);
@@ -49,7 +68,11 @@ const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
 /** Name of a Kubernetes object, such as a Secret. */
 export const objectName = z.string().max(253).regex(new RegExp(`^${label}(?:\\.${label})*$`), "must be lower-case letters, digits, '-' and inner '.'");
 /** Domain with room for a part's name before it. */
-export const parentDomain = z.string().max(230).regex(new RegExp(`^${label}(?:\\.${label})*$`), "must be a lower-case domain name, without scheme, port or path");
+export const parentDomain = z
+  .string()
+  .max(230)
+  // A URL takes a name whose last label is a number for an address.
+  .refine((name) => new RegExp(`^${label}(?:\\.${label})*$`).test(name) && URL.canParse(`http://part.${name}`), "must be a lower-case domain name, without scheme, port or path, and no address");
 /** Name of a server as its certificate has it. */
 export const serverName = z
   .string()

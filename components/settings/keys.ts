@@ -3,7 +3,7 @@
  * defaults; a test compares the two.
  */
 import { z } from "zod";
-import { text, url } from "./formats.ts";
+import { baseUrl, text, url } from "./formats.ts";
 import { certificateChain, privateKey } from "./pem.ts";
 import { healthProbe, settings, thresholds } from "./schema.ts";
 
@@ -41,8 +41,8 @@ export const plainKeys = {
   vipPattern: shape.vipPattern,
   simulator: z.boolean(),
   slackChannels: z.strictObject({
-    crm: z.string().regex(/^#[a-z0-9._-]{1,79}$/, "must be a channel such as #crm-alerts").default("#crm-alerts"),
-    ops: z.string().regex(/^#[a-z0-9._-]{1,79}$/, "must be a channel such as #ops-alerts").default("#ops-alerts"),
+    crm: z.string().regex(/^#[a-z0-9_-]{1,79}$/, "must be a channel such as #crm-alerts").default("#crm-alerts"),
+    ops: z.string().regex(/^#[a-z0-9_-]{1,79}$/, "must be a channel such as #ops-alerts").default("#ops-alerts"),
   }),
   qboClientId: text.optional(),
   qboSandbox: z.boolean(),
@@ -60,8 +60,8 @@ export const plainKeys = {
   grafana: shape.grafana.shape.mode,
   grafanaUrl: shape.grafana.shape.url,
   mail: shape.mail,
-  urls: z.strictObject({ prometheus: url.optional(), alertmanager: url.optional(), grafana: url.optional(), commandCenter: url.optional() }),
-  runbookBaseUrl: url,
+  urls: z.strictObject({ prometheus: baseUrl.optional(), alertmanager: baseUrl.optional(), grafana: baseUrl.optional(), commandCenter: baseUrl.optional() }),
+  runbookBaseUrl: baseUrl,
   onCall: shape.onCall,
   httpsTargets: shape.httpsTargets,
   replicas: z.strictObject({
@@ -78,6 +78,7 @@ export const plainKeys = {
   remoteWrite: shape.remoteWrite,
   ingress: shape.ingress,
   portOffset: shape.portOffset,
+  trustedProxies: z.array(shape.trustedProxies.unwrap().element),
 } as const;
 
 /** Secret keys: what they must look like once decrypted. */

@@ -1,12 +1,7 @@
 /** Settings that name, or collide with, the stack's own parts. */
 import type { Plain, SecretKey } from "./keys.ts";
-import { ownPorts, type OwnPart } from "./own-parts.ts";
+import { ownPorts, partAt, type OwnPart } from "./own-parts.ts";
 import type { Check, Problem } from "./problem.ts";
-
-const names = Object.keys(ownPorts) as OwnPart[];
-
-/** The part that a host name of the stack's network means: NAME, or NAME-n for one of its replicas. */
-const partAt = (host: string) => names.find((name) => host === name || (host.startsWith(`${name}-`) && /^\d+$/.test(host.slice(name.length + 1))));
 
 /** Only the simulator exports RAG metrics; another part would lose its own scrape job to them. */
 const ragTargets: Check = (plain, _present, fixes) =>

@@ -21,6 +21,11 @@ export const ownPorts = {
 } as const;
 export type OwnPart = keyof typeof ownPorts;
 
+const names = Object.keys(ownPorts) as OwnPart[];
+
+/** The part that a host name of the stack's network means: NAME, or NAME-n for one of its replicas. */
+export const partAt = (host: string): OwnPart | undefined => names.find((name) => host === name || (host.startsWith(`${name}-`) && /^\d+$/.test(host.slice(name.length + 1))));
+
 /** Images that others publish. */
 export const thirdPartyImages = ["prometheus", "alertmanager", "blackbox", "kafka", "kafka-exporter", "grafana", "node"] as const;
 /** Images that are built from services/. */

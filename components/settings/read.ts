@@ -7,6 +7,7 @@ import { fixesOf, pathText, type Fixes, type Path } from "./fixes.ts";
 import { plainKeys, secretKeys, type Plain, type SecretKey } from "./keys.ts";
 import { nearest } from "./nearest.ts";
 import { SettingsError, type Problem } from "./problem.ts";
+import { stackNameProblems } from "./stack-name.ts";
 import type { Settings } from "./schema.ts";
 import { resolve } from "./resolve.ts";
 import { certificateProblems } from "./tls-checks.ts";
@@ -25,6 +26,7 @@ export function readStack(source: ConfigSource = currentSource()): { settings: S
   const fixes = fixesOf(source);
   const problems: Problem[] = unknownKeys(source, fixes);
   const plain = readPlain(source, problems, fixes);
+  problems.push(...stackNameProblems(source));
   const { secrets, present, texts } = readSecrets(source, problems, fixes);
   if (plain !== undefined) problems.push(...crossChecks(plain, present, fixes), ...certificateProblems(plain, texts, fixes));
   const refused = problems.filter((p) => !p.warning && !(source.tolerant && p.missingSecret));
@@ -49,6 +51,11 @@ function readPlain(source: ConfigSource, problems: Problem[], fixes: Fixes): Pla
   let good = true;
   for (const [key, type] of Object.entries<z.ZodType>(plainKeys)) {
     const given = valueOf(source, key, type);
+    if (given?.secret) {
+      good = false;
+      problems.push({ key, message: "is encrypted, but is no secret: it would be shown in clear in the state and in what is rendered", fix: setPlainly(key, type, fixes) });
+      continue;
+    }
     const result = type.safeParse(given === undefined ? undefined : parsed(type, given.text));
     if (result.success) {
       plain[key] = result.data;
@@ -59,6 +66,9 @@ function readPlain(source: ConfigSource, problems: Problem[], fixes: Fixes): Pla
   }
   return good ? (plain as Plain) : undefined;
 }
+
+/** Sets a whole key, and not as a secret. */
+const setPlainly = (key: string, type: z.ZodType, fixes: Fixes) => (isStructured(type) ? fixes.write(key) : fixes.set(key));
 
 /** What the schema has against a key's value. */
 function problemsOf(key: string, type: z.ZodType, issue: z.core.$ZodIssue, fixes: Fixes): Problem[] {

@@ -11,6 +11,7 @@ import { settings, type Settings } from "./schema.ts";
 export function resolve(stack: string, plain: Plain, present: ReadonlySet<SecretKey>): Settings {
   const development = plain.environment === "development";
   const address = (part: OwnPart) => (plain.ingress ? `${plain.ingress.tlsSecret === undefined ? "http" : "https"}://${part}.${plain.ingress.host}` : `http://localhost:${ownPorts[part] + plain.portOffset}`);
+  const external = plain.grafana === "external" ? plain.grafanaUrl : undefined;
   const slackGiven = present.has("slackWebhook") || present.has("slackWebhooks");
   const slackStandin = development && !slackGiven;
   const qboStandin = development && !present.has("qboClientSecret");
@@ -45,14 +46,14 @@ export function resolve(stack: string, plain: Plain, present: ReadonlySet<Secret
     postgres: plain.postgres,
     crmEventsTls: plain.crmEventsTls,
     healthProbe: plain.healthProbe,
-    grafana: { mode: plain.grafana, url: plain.grafanaUrl },
+    grafana: { mode: plain.grafana, url: external },
     deadMan: { standin: slackStandin && !deadManGiven, configured: deadManGiven || slackStandin },
     pagerduty: present.has("pagerdutyRoutingKey"),
     mail: plain.mail,
     urls: {
       prometheus: plain.urls.prometheus ?? address("prometheus"),
       alertmanager: plain.urls.alertmanager ?? address("alertmanager"),
-      grafana: plain.urls.grafana ?? plain.grafanaUrl ?? address("grafana"),
+      grafana: plain.urls.grafana ?? external ?? address("grafana"),
       commandCenter: plain.urls.commandCenter ?? address("command-center"),
       runbooks: plain.runbookBaseUrl.replace(/\/+$/, ""),
     },
@@ -68,5 +69,6 @@ export function resolve(stack: string, plain: Plain, present: ReadonlySet<Secret
     remoteWrite: plain.remoteWrite,
     ingress: plain.ingress,
     portOffset: plain.portOffset,
+    trustedProxies: plain.trustedProxies,
   });
 }

@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import {
-  amount, amountOrNone, count, grafanaUrl, host, hostPort, httpsUrl, identifier, integer, objectName, parentDomain, percent, percentOver, percentUnder, port,
-  registry, remoteWriteUrl, serverName, tag, tagOrDigest, tenantPattern, text, url,
+  addressRange, amount, amountOrNone, baseUrl, count, grafanaUrl, host, hostPort, httpsUrl, identifier, integer, mailFrom, mailTo, objectName, orgName, parentDomain,
+  percent, percentOver, percentUnder, port, registry, remoteWriteUrl, serverName, tag, tagOrDigest, tenantPattern, text, url,
 } from "./formats.ts";
 import { authority } from "./pem.ts";
 import { ownImages, ownPorts, thirdPartyImages, type OwnPart } from "./own-parts.ts";
@@ -31,14 +31,17 @@ export const thresholds = z.strictObject({
   cacheHitVipPct: percentUnder.default(20),
   lowConfidencePct: percentOver.default(20),
   lowConfidenceVipPct: percentOver.default(15),
-  /** CRM events: availability, throughput, clients, errors. */
+  /** CRM events: availability and errors in percent; events and requests per second; clients; restarts in 15 min. */
   availabilityPct: percentUnder.default(99),
   throughputPerSecond: amount.default(0.1),
   maxClients: count.default(50),
   errorRatioPct: percentOver.default(5),
   errorMinRequestsPerSecond: amountOrNone.default(10),
   restarts: count.default(3),
-  /** Kafka: lag skew (max over average; below the partition count), members, lag, produced messages per second. */
+  /**
+   * Kafka: lag skew (max over average, which counts as no less than so many messages; below the partition count); members;
+   * lag of the group and of a replica's fan-out, in messages; produced messages per second.
+   */
   skew: z.number().gt(1).default(4),
   skewMinAverageLag: amount.default(20),
   minConsumers: count.default(2),
@@ -55,7 +58,6 @@ export const thresholds = z.strictObject({
   certWarningDays: amount.default(20),
   certCriticalDays: amount.default(3),
 });
-export type Thresholds = z.infer<typeof thresholds>;
 
 /** Cost model of RAG answers, USD per answer (source of `aether:billing_cost_usd:30d`). */
 const billing = z.strictObject({ plainUsd: amountOrNone.default(0.001), rerankUsd: amountOrNone.default(0.006) });
@@ -81,7 +83,7 @@ export const settings = z.strictObject({
   target: z.enum(["docker", "kubernetes"]),
   /** `standard`, or `fast`, which scales intervals, `for` and group times, never windows. */
   timing: z.enum(["standard", "fast"]),
-  orgs: z.array(z.strictObject({ id: identifier, name: text })),
+  orgs: z.array(z.strictObject({ id: identifier, name: orgName })),
   tenants: z.array(identifier),
   /** HOST:PORT of what exports the RAG metrics; empty: no RAG rules, routes or dashboard. */
   ragTargets: z.array(hostPort),
@@ -115,9 +117,9 @@ export const settings = z.strictObject({
   deadMan: z.strictObject({ standin: z.boolean(), configured: z.boolean() }),
   /** Extra receivers of critical alerts. */
   pagerduty: z.boolean(),
-  mail: z.strictObject({ to: text, from: text, smarthost: hostPort, username: text.optional() }).optional(),
+  mail: z.strictObject({ to: mailTo, from: mailFrom, smarthost: hostPort, username: text.optional() }).optional(),
   /** What people open in a browser; links in messages are made of these. */
-  urls: z.strictObject({ prometheus: url, alertmanager: url, grafana: url, commandCenter: url, runbooks: url }),
+  urls: z.strictObject({ prometheus: baseUrl, alertmanager: baseUrl, grafana: baseUrl, commandCenter: baseUrl, runbooks: baseUrl }),
   onCall: z.array(contact),
   /** `part`: the stack's own part behind the address, whose outage is then told once, and by its own alert. */
   httpsTargets: z.array(z.strictObject({ url: httpsUrl, insecure: z.boolean().default(false), part: z.enum(Object.keys(ownPorts) as OwnPart[]).optional() })),
@@ -140,5 +142,7 @@ export const settings = z.strictObject({
   ingress: z.strictObject({ host: parentDomain, className: objectName.optional(), tlsSecret: objectName.optional() }).optional(),
   /** Added to every published port, so that two stacks can live side by side. */
   portOffset: integer(0, 50_000),
+  /** Addresses and CIDR ranges of proxies whose `X-Forwarded-For` crm-events believes. */
+  trustedProxies: z.array(addressRange).default([]),
 });
 export type Settings = z.infer<typeof settings>;

@@ -79,7 +79,7 @@ const without = (...left: SecretKey[]) => all.filter((key) => !left.includes(key
 /** Two, because a key excludes another one; together they use every secret. */
 export const cases: Readonly<Record<string, CanaryCase>> = {
   "one webhook and a Grafana of its own": { plain: { ...outgoing, ...incoming }, keys: without("slackWebhooks", "grafanaToken") },
-  "two webhooks and a Grafana that was there": { plain: { ...outgoing, ...incoming, grafana: "external", grafanaUrl: "https://grafana.example.com" }, keys: without("slackWebhook", "grafanaAdminPassword") },
+  "two webhooks and a Grafana that was there": { plain: { ...outgoing, ...incoming, grafana: "external", grafanaUrl: "https://grafana.example.com", urls: { prometheus: "https://prometheus.example.com" } }, keys: without("slackWebhook", "grafanaAdminPassword") },
 };
 
 /** A case as changes of a stack's configuration. */

@@ -4,7 +4,7 @@ import { dashboards } from "../../components/config/grafana.ts";
 import { rendered, type Rendered } from "../support/render.ts";
 import { sampleSettings } from "../support/settings.ts";
 
-const external = ["grafana=external", "grafanaUrl=http://grafana.internal.example:3000/"];
+const external = ["grafana=external", "grafanaUrl=http://grafana.internal.example:3000/", 'urls={"prometheus":"http://prometheus.internal.example:9090"}'];
 let docker: Rendered;
 let kubernetes: Rendered;
 let builtIn: Rendered;
@@ -21,7 +21,7 @@ describe("a Grafana that was there before", () => {
     for (const r of [docker, kubernetes]) {
       const [source, ...others] = inputs(r, "grafana:oss/dataSource:DataSource");
       expect(others).toEqual([]);
-      expect(source).toMatchObject({ name: "crm-dev", uid: "crm-dev", type: "prometheus", url: "http://localhost:9090" });
+      expect(source).toMatchObject({ name: "crm-dev", uid: "crm-dev", type: "prometheus", url: "http://prometheus.internal.example:9090" });
       expect(JSON.parse(source!.jsonDataEncoded as string)).toEqual({ httpMethod: "POST", timeInterval: "15s", prometheusType: "Prometheus" });
       expect(source).not.toHaveProperty("isDefault");
     }

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,7 +26,7 @@ describe("npm run render:secrets", () => {
       expect(stdout).toBe("");
       expect(existsSync(out)).toBe(false);
     }
-  });
+  }, 60_000);
 
   it("refuses a development stack that lacks a secret which has no stand-in", () => {
     const { status, stderr } = run("--stack", "dev", "--set", 'postgres={"host":"db","port":5432,"database":"crm","user":"crm","tls":false}');
@@ -49,6 +49,18 @@ describe("npm run render:secrets", () => {
     expect(Object.keys(filesUnder(join(out, "secrets")))).toContain("crm-api/qbo-client-secret");
     expect(statSync(join(out, "secrets")).mode & 0o777).toBe(0o700);
   });
+
+  it("removes what an earlier call has written and this one does not, and leaves files of others; whatever the umask", () => {
+    const secrets = join(out, "secrets");
+    mkdirSync(join(secrets, "kafka-exporter"), { recursive: true });
+    mkdirSync(join(secrets, "somebody-else"));
+    for (const file of ["kafka-exporter/kafka-sasl-password", "grafana-secrets.yaml", "somebody-else/key"]) writeFileSync(join(secrets, file), "old");
+    const { status, stderr } = spawnSync("sh", ["-c", `umask 077; exec "$0" render/secrets.ts --stack dev --out "$1"`, process.execPath, out], { cwd: root, encoding: "utf8" });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(readdirSync(secrets).sort()).toEqual(["alertmanager", "crm-api", "grafana", "qbo-standin", "somebody-else"]);
+    expect(statSync(join(secrets, "grafana")).mode & 0o777).toBe(0o755);
+    expect(statSync(join(secrets, "grafana/admin-password")).mode & 0o777).toBe(0o444);
+  }, 60_000);
 });
 
 describe("encrypted values", () => {

@@ -14,3 +14,9 @@ it("takes keys with the project's name, and those with none, as the CLI does", (
   expect(Object.fromEntries([...values].map(([key, { text }]) => [key, text]))).toEqual({ target: "kubernetes", timing: "standard", tmiing: "fast", slackWebhook: opaqueText, simulator: "true" });
   expect(values.get("slackWebhook")).toMatchObject({ secret: true, opaque: true });
 });
+
+it("names the file that is no YAML", () => {
+  writeFileSync(join(folder, "Pulumi.yaml"), "name: crm\n");
+  writeFileSync(join(folder, "Pulumi.bad.yaml"), "config:\n  a: [1\n");
+  expect(() => fileSource(folder, "bad")).toThrow(/^Pulumi\.bad\.yaml is no YAML: .* at line \d/s);
+});

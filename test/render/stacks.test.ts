@@ -71,7 +71,7 @@ describe("render", () => {
     const wrong = run("--stack", "dev", "--out", "/tmp/x", "--set", "kafkaPartitions=3");
     expect(wrong.status).toBe(1);
     expect(wrong.stderr).toContain("[thresholds.skew]");
-  });
+  }, 60_000);
 });
 
 describe("containers", () => {
@@ -135,6 +135,14 @@ describe("compose.yaml", () => {
     const file = parse(dev.files["compose.yaml"]!) as { services: Record<string, { container_name: string; pids_limit: number; restart: string }> };
     expect(Object.values(file.services).map((s) => s.container_name).sort()).toEqual(containers(dev).map((c) => c.name).sort());
     for (const service of Object.values(file.services)) expect(service.pids_limit).toBeGreaterThan(0);
+  });
+
+  it("labels volumes and networks as the adapter does, and stops programs as slowly", () => {
+    const file = parse(dev.files["compose.yaml"]!) as Record<"services" | "volumes" | "networks", Record<string, { name: string; labels: object; stop_grace_period?: string }>>;
+    expect(Object.keys(file.volumes).length).toBeGreaterThan(10);
+    for (const { name, labels } of [...Object.values(file.volumes), ...Object.values(file.networks)]) expect(labels, name).toMatchObject({ "crm.stack": "crm-dev" });
+    expect(file.services.prometheus).toMatchObject({ stop_grace_period: "30s" });
+    expect(containers(dev).find((c) => c.name === "crm-dev-prometheus")!.inputs).toMatchObject({ destroyGraceSeconds: 30, stopTimeout: 30 });
   });
 
   it("starts a program after its loaders", () => {

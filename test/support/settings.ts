@@ -38,6 +38,7 @@ export function sampleSettings(overrides: Partial<Settings> = {}): Settings {
     versions: {},
     remoteWrite: [],
     portOffset: 0,
+    trustedProxies: [],
     ...overrides,
   });
 }

@@ -20,6 +20,13 @@ describe("settings that contradict each other", () => {
     ["dev", { thresholds: '{"minConsumers":12}' }, "replicas.crmEvents", "below thresholds.minConsumers, 12"],
     ["dev", { httpsTargets: '[{"url":"http://crm.example.com"}]' }, "httpsTargets[0].url", "starts with https://"],
     ["dev", { remoteWrite: '[{"url":"https://a.example.com/w"},{"url":"https://a.example.com/w"}]' }, "remoteWrite", "twice"],
+    ["dev", { remoteWrite: '[{"url":"https://a.example.com/w","username":"a"},{"url":"https://b.example.com/w"},{"url":"https://c.example.com/w","username":"c"}]', remoteWritePassword: { secret: "x" } }, "remoteWrite[2].username", "would get the password of remoteWrite[0].username"],
+    ["dev", { grafana: "external", grafanaUrl: "https://g.example.com", grafanaToken: { secret: "x" } }, "urls.prometheus", "its data source would be at localhost"],
+    ["dev", { grafanaUrl: "https://g.example.com" }, "grafanaUrl", "grafana is built-in; urls.grafana is where people open it"],
+    ["dev", { grafana: "none", grafanaUrl: "https://g.example.com" }, "grafanaUrl", "grafana is none"],
+    ["prod", { qboRedirectUrl: "http://crm.example.com/qbo/callback" }, "qboRedirectUrl", "must start with https:// and end in /qbo/callback"],
+    ["prod", { qboRedirectUrl: "https://crm.example.com/" }, "qboRedirectUrl", "must start with https:// and end in /qbo/callback"],
+    ["dev", { trustedProxies: '["10.0.0.1","10.0.0.1"]' }, "trustedProxies", "twice"],
     ["dev", { kafkaExternal: "localhost:8080" }, "kafkaExternal", "port at which crm-api is published"],
     ["fast", { kafkaExternal: "localhost:28080" }, "kafkaExternal", "port at which crm-api is published"],
     ["dev", { ...brokers, kafkaExternal: "localhost:19092" }, "kafkaExternal", "kafkaBrokers are given"],
@@ -59,7 +66,7 @@ describe("a secret without its partner", () => {
   it.each([
     ["kafkaSaslPassword", "kafkaSasl is not set", { ...brokers, kafkaSasl: '{"mechanism":"PLAIN","username":"crm"}' }],
     ["mailPassword", "mail has no username", { mail: '{"to":"a@example.com","from":"b@example.com","smarthost":"m.example.com:587","username":"u"}' }],
-    ["grafanaToken", "grafana is not external", { grafana: "external", grafanaUrl: "https://g.example.com" }],
+    ["grafanaToken", "grafana is not external", { grafana: "external", grafanaUrl: "https://g.example.com", urls: '{"prometheus":"https://p.example.com"}' }],
     ["postgresPassword", "postgres is not set", { postgres: '{"host":"db","port":5432,"database":"crm","user":"crm","tls":false}' }],
     ["remoteWritePassword", "remoteWrite has no username", { remoteWrite: '[{"url":"https://m.example.com/push","username":"u"}]' }],
   ] as [string, string, Changes][])("is a warning: %s", (key, because, partner) => {
@@ -99,6 +106,14 @@ describe("addresses behind an Ingress", () => {
 describe("production", () => {
   it("is warned of a missing dead man's switch and of links that lead nowhere", () => {
     const { warnings } = readChanged("prod", { ...productionSecrets, urls: "{}" });
-    expect(warnings.map((w) => /^\[([\w.]+)\]/.exec(w)?.[1])).toEqual(["deadManUrl", "urls.alertmanager", "urls.grafana"]);
+    expect(warnings.map((w) => /^\[([\w.]+)\]/.exec(w)?.[1])).toEqual(["deadManUrl", "urls.alertmanager", "urls.grafana", "ingress"]);
+  });
+
+  it("on Kubernetes is warned of callbacks that the policies keep out, unless there is an Ingress", () => {
+    const warned = (changes: Changes) => readChanged("prod", { ...productionSecrets, ...changes }).warnings.filter((w) => w.startsWith("[ingress]"));
+    expect(warned({})).toEqual([expect.stringContaining("keep QuickBooks' callback and webhooks from crm-api; write it in Pulumi.prod.yaml")]);
+    expect(warned({ target: "docker" })).toEqual([]);
+    expect(warned({ ingress: '{"host":"crm.example.com"}' })).toEqual([]);
+    expect(readChanged("dev", { target: "kubernetes", imageRegistry: "r.example.com" }).warnings).toEqual([]);
   });
 });

@@ -5,6 +5,7 @@ import { re2Refusal, vipRegExp } from "../../../components/settings/vip-pattern.
 import { parts } from "../../../components/topology.ts";
 import { ruleGroups } from "../../../rules/index.ts";
 import { eventsEnv } from "../../../services/crm-events/env.ts";
+import { TrustedProxies } from "../../../services/crm-events/rate-limit.ts";
 import { readEnv } from "../../../services/shared/env.ts";
 import { problemsOf, readChanged } from "./support.ts";
 
@@ -66,13 +67,48 @@ describe("addresses", () => {
     for (const registry of ["localhost/crm-offline", "registry.example.com", "registry.example.com:5000/a/b_c/d-e", "ghcr.io/acme/", "10.0.0.1:5000"]) accepts("imageRegistry", registry);
   });
 
-  it.each([{ host: "https://crm.example.com" }, { host: "crm.example.com/path" }, { host: "CRM.example.com" }, { host: "-crm.example.com" }, { host: "crm..com" }, { host: "x".repeat(64) }, { host: "*.example.com" }])("refuses the ingress %j", (ingress) => {
+  it.each([{ host: "https://crm.example.com" }, { host: "crm.example.com/path" }, { host: "CRM.example.com" }, { host: "-crm.example.com" }, { host: "crm..com" }, { host: "x".repeat(64) }, { host: "*.example.com" }, { host: "10.0.0.1" }, { host: "a.7" }, { host: "a.0x1f" }])("refuses the ingress %j", (ingress) => {
     const problems = problemsOf("prod", { ingress: JSON.stringify(ingress) });
     expect(problems.map((p) => p.key)).toContain("ingress.host");
   });
 
   it("wants https of an HTTPS target", () => {
     expect(refusal("httpsTargets", [{ url: "http://crm.example.com/" }])).toMatchObject({ key: "httpsTargets[0].url", message: "must be a URL that starts with https://" });
+  });
+});
+
+describe("URLs that paths are added to", () => {
+  it.each(["https://a.example.com/?x=1", "https://a.example.com/#x", "https://a.example.com/{{ .Labels.x }}", "https://a.example.com/x}}"])("are not such as %s", (address) => {
+    const message = expect.stringContaining("no query, no fragment and no double braces");
+    for (const link of ["prometheus", "alertmanager", "grafana", "commandCenter"]) expect(refusal("urls", { [link]: address })).toMatchObject({ key: `urls.${link}`, message });
+    for (const key of ["runbookBaseUrl", "grafanaUrl"]) expect(refusal(key, address)).toMatchObject({ key, message });
+  });
+});
+
+describe("addresses of mail", () => {
+  const mail = (change: object) => ({ to: "ops@example.com", from: "crm@example.com", smarthost: "m.example.com:587", ...change });
+  it.each(["ops", "ops@", "@example.com", "a b@example.com", "a@example.com b@example.com", "a@example.com,", "a@example.com;b@example.com", "https://example.com"])("are not %s", (to) => {
+    expect(refusal("mail", mail({ to }))).toMatchObject({ key: "mail.to", message: expect.stringContaining("such as ops@example.com") });
+  });
+  it("are one sender, and receivers as Alertmanager takes them", () => {
+    for (const to of ["ops@example.com", "root@localhost", "a@example.com, b@example.com", "On call <ops@example.com>,b@example.com"]) accepts("mail", mail({ to }));
+    expect(refusal("mail", mail({ from: "a@example.com,b@example.com" })).key).toBe("mail.from");
+  });
+});
+
+describe("what services refuse", () => {
+  it.each([["crm", "#crm.alerts"], ["ops", "#ops.alerts"], ["crm", "crm-alerts"], ["ops", "#Ops"]])("is refused as the channel %s %s", (channel, name) => expect(refusal("slackChannels", { [channel]: name }).key).toBe(`slackChannels.${channel}`));
+
+  it.each(["", "   ", "x".repeat(201)])("is refused as an organisation's name: %j", (name) => expect(refusal("orgs", [{ id: "a", name }]).key).toBe("orgs[0].name"));
+
+  it("is trimmed of an organisation's name", () => expect(readChanged("dev", { orgs: JSON.stringify([{ id: "a", name: ` ${"x".repeat(200)}\n` }]) }).settings.orgs).toEqual([{ id: "a", name: "x".repeat(200) }]));
+
+  const ranges = ["10.0.0.0/8", "10.0.0.1", "::1", "fd00::/8", "10.0.0.0/33", "10.0.0.0/-1", "fd00::/129", "10.0.0.0/8/8", "10.0.0.0/", "fe80::1%eth0", "proxy", ""];
+  it.each(ranges)("is refused as a trusted proxy, and nothing else: %s", (range) => {
+    const good = ranges.indexOf(range) < 4;
+    if (!good) return expect(refusal("trustedProxies", [range])).toMatchObject({ key: "trustedProxies[0]", message: "must be an address or a CIDR range such as 10.0.0.0/8" });
+    accepts("trustedProxies", [range]);
+    expect(() => new TrustedProxies([range])).not.toThrow();
   });
 });
 
@@ -118,11 +154,16 @@ it("knows the ports of all parts", () => {
 });
 
 describe("the pattern of VIP tenants", () => {
-  it.each(["vip-(", "a)|(b", "*", "vip-(?=x).*", "vip-(?!x).*", "(?<=vip).*", "(?<!vip).*", "(a)\\1", "(?<n>a)\\k<n>"])("refuses %s", (pattern) => {
+  it.each(["vip-(", "a)|(b", "*", "vip-(?=x).*", "vip-(?!x).*", "(?<=vip).*", "(?<!vip).*", "(a)\\1", "(?<n>a)\\k<n>",
+    "\\u0041", "\\x41", "\\y", "\\cA", "\\e", "\\0", "\\p{L}", "\\pN", "\\Qa.b\\E", "\\A", "\\z", "\\é", "[]", "[^]", "[]a]", "[[:alpha:]]+", "[\\b]", "[a\\e]", "[a-\\d]",
+    "a{1001}", "a{1001,}", "a{0,1001}", "(a{500}){500}", "(?:(?:x|a{11}){10}b){10}", "((a{2})*){501}", "(a{2}){501}?",
+  ])("refuses %s", (pattern) => {
     expect(refusal("vipPattern", pattern)).toMatchObject({ key: "vipPattern", message: expect.stringMatching(/regular expression|RE2/) });
   });
 
-  it.each(["(?i)vip-.*", "(?:vip|premium)-.*", "\\(\\?=.*", "[(?=]x", "vip-\\d{2}", "(?<n>vip).*", "\\.\\w+"])("accepts %s", (pattern) => expect(re2Refusal(pattern)).toBeUndefined());
+  it.each(["(?i)vip-.*", "(?:vip|premium)-.*", "\\(\\?=.*", "[(?=]x", "vip-\\d{2}", "(?<n>vip).*", "\\.\\w+",
+    "\\-\\_\\/", "[\\w.-]+", "[^\\]]", "[a[]", "[\\d-z]", "\\bvip\\b.*", "{", "a{2", "]", "a{,5}", "a{1000}", "(a{10}){100}", "a{600}b{600}", "(a{600})(b{600})", "(a*){1000}", "a{1000}(?:b{2})",
+  ])("accepts %s", (pattern) => expect(re2Refusal(pattern)).toBeUndefined());
 
   it("matches whole names as Prometheus does, with RE2's flags", () => {
     expect(vipRegExp("vip-.*|premium").test("vip-acme")).toBe(true);

@@ -4,6 +4,8 @@ import { parse } from "yaml";
 import { plainKeys, secretKeys } from "../../../components/settings/keys.ts";
 import { SettingsError } from "../../../components/settings/problem.ts";
 import { readStack } from "../../../components/settings/read.ts";
+import { thresholds } from "../../../components/settings/schema.ts";
+import { mended } from "./cli.ts";
 import { changed, problemsOf, productionSecrets, readChanged, root, type Changes } from "./support.ts";
 
 describe("shipped stacks", () => {
@@ -26,7 +28,7 @@ describe("shipped stacks", () => {
 
   it("only warns of missing secrets when nothing is deployed", () => {
     const { warnings } = readChanged("prod", {}, true);
-    expect(warnings).toHaveLength(6);
+    expect(warnings).toHaveLength(7);
     expect(warnings[0]).toMatch(/^\[\w+\] .*pulumi config set --secret/);
   });
 
@@ -34,8 +36,51 @@ describe("shipped stacks", () => {
     const base = changed("prod", productionSecrets, true);
     const values = new Map(base.values);
     values.set("slackWebhook", { text: "[secret]", secret: true, opaque: true });
-    expect(readStack({ ...base, values }).warnings).toEqual([expect.stringMatching(/^\[deadManUrl\] is not set/)]);
+    expect(readStack({ ...base, values }).warnings).toEqual([expect.stringMatching(/^\[deadManUrl\] is not set/), expect.stringMatching(/^\[ingress\] is not set/)]);
   });
+});
+
+describe("an encrypted value of a key that is no secret", () => {
+  const encrypted = (key: string, text: string, opaque: boolean) => {
+    const base = changed("dev", {}, opaque);
+    return { ...base, values: new Map([...base.values, [key, { text, secret: true, opaque }]]) };
+  };
+  const refusalOf = (source: ReturnType<typeof encrypted>) => {
+    try {
+      readStack(source);
+    } catch (error) {
+      return (error as SettingsError).problems;
+    }
+    return [];
+  };
+
+  it.each([true, false])("is refused, decrypted or not, and set without --secret: %s", (opaque) => {
+    const source = encrypted("qboClientId", "CANARY", opaque);
+    const problems = refusalOf(source);
+    expect(problems).toEqual([{ key: "qboClientId", message: expect.stringContaining("is no secret: it would be shown in clear"), fix: "set it with: pulumi config set qboClientId CLIENT_ID --stack dev" }]);
+    expect(() => readStack(mended(source, problems[0]!.fix))).not.toThrow();
+    expect(refusalOf(encrypted("tenants", '["CANARY"]', opaque))).toMatchObject([{ key: "tenants", fix: expect.stringContaining("write it in Pulumi.dev.yaml") }]);
+  });
+});
+
+describe("the stack's name", () => {
+  const problems = (stack: string, target: string) => {
+    try {
+      readStack({ ...changed("dev", { target, imageRegistry: "r.example.com" }), stack });
+    } catch (error) {
+      return (error as SettingsError).problems;
+    }
+    return [];
+  };
+
+  it.each([
+    ["docker", "_dev", "dev"], ["docker", "Dev", "dev"], ["docker", "a.b", "a-b"], ["docker", "x".repeat(70), "x".repeat(59)], ["docker", "__", "NAME"],
+    ["kubernetes", "a_b", "a-b"], ["kubernetes", "a-", "a"], ["kubernetes", "x".repeat(60), "x".repeat(59)],
+  ])("on %s cannot be %s", (target, stack, instead) => {
+    expect(problems(stack, target)).toEqual([{ key: "stack", message: expect.stringContaining(`${target} does not take`), fix: `rename it with: pulumi stack rename ${instead} --stack ${stack}` }]);
+  });
+
+  it.each([["docker", "my-dev_2"], ["kubernetes", "my-dev-2"], ["kubernetes", "x".repeat(59)]])("on %s can be %s", (target, stack) => expect(problems(stack, target)).toEqual([]));
 });
 
 describe("mistakes", () => {
@@ -92,6 +137,11 @@ describe("Pulumi.yaml", () => {
   it("documents exactly the keys that are read", () => {
     expect(Object.keys(project.config).sort()).toEqual([...Object.keys(plainKeys), ...Object.keys(secretKeys)].sort());
     for (const [key, spec] of Object.entries(project.config)) expect(spec.description, key).toBeTruthy();
+  });
+
+  it("documents every threshold with its default", () => {
+    const told = Object.fromEntries([...project.config["thresholds"]!.description!.matchAll(/(\w+) ([\d.]+)(?=[,.]? |$)/g)].map(([, name, value]) => [name, Number(value)]).filter(([name]) => name! in thresholds.shape));
+    expect(told).toEqual(thresholds.parse({}));
   });
 
   it("marks exactly the secrets as secret and gives them an empty default, which means not set", () => {

@@ -50,7 +50,7 @@ describe("the schema's shapes", () => {
     const structured = Object.entries(plainKeys).filter(([, type]) => isStructured(type)).map(([key]) => key);
     expect(structured).toEqual([
       "orgs", "tenants", "ragTargets", "slackChannels", "kafkaBrokers", "kafkaSasl", "postgres", "crmEventsTls", "healthProbe", "mail", "urls", "onCall", "httpsTargets",
-      "replicas", "thresholds", "billing", "versions", "remoteWrite", "ingress",
+      "replicas", "thresholds", "billing", "versions", "remoteWrite", "ingress", "trustedProxies",
     ]);
   });
 

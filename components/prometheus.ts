@@ -4,8 +4,8 @@ import { imageOf } from "./images.ts";
 import { factsOf, present, type StackContext } from "./part.ts";
 import { httpReload } from "./platform/loader.ts";
 import type { Workload } from "./platform/platform.ts";
-import { scaled } from "./settings/timing.ts";
 import { parts } from "./topology.ts";
+import { resendDelay } from "../rules/routing.ts";
 
 /** Prometheus: scrapes every part, evaluates the rules, sends alerts. Its configuration reloads without a restart. */
 export class Prometheus extends pulumi.ComponentResource {
@@ -27,7 +27,7 @@ export class Prometheus extends pulumi.ComponentResource {
           `--storage.tsdb.retention.time=${s.retention}`,
           // Blocks stop at nine tenths, so that the log and a compaction have room.
           `--storage.tsdb.retention.size=${Math.max(1, Math.floor(s.storageGiB * 0.9))}GB`,
-          `--rules.alert.resend-delay=${scaled(s, "1m")}`,
+          `--rules.alert.resend-delay=${resendDelay(s)}`,
           `--web.external-url=${s.urls.prometheus}`,
           "--web.route-prefix=/",
           "--web.enable-lifecycle",

@@ -5,6 +5,7 @@ import { CrmService } from "./crm-service.ts";
 import { developmentSecret, type StackContext } from "./part.ts";
 import type { Settings } from "./settings/schema.ts";
 import { replicasOf, secretsDir, urlOf } from "./topology.ts";
+import { consumerGroup } from "../rules/events-service.ts";
 
 const file = (name: string) => `${secretsDir}/${name}`;
 
@@ -91,7 +92,7 @@ export function crmEvents(stack: StackContext): CrmService {
   const proxies = s.trustedProxies.length > 0 && { TRUSTED_PROXIES: s.trustedProxies.join(",") };
   return new CrmService("crm-events", {
     stack,
-    env: { ...kafkaEnv(s), KAFKA_GROUP: "crm-events-sse", CORS_ORIGINS: new URL(s.urls.commandCenter).origin, ...proxies, ...tls?.env },
+    env: { ...kafkaEnv(s), KAFKA_GROUP: consumerGroup, CORS_ORIGINS: new URL(s.urls.commandCenter).origin, ...proxies, ...tls?.env },
     secrets: { ...kafkaFiles(stack), ...tls?.files },
     limits: { cpu: 0.5, memoryMiB: 256, pids: 128 },
     egress: !s.kafka.builtIn,

@@ -1,5 +1,6 @@
 /** Lines of the events page on the consumer group: lag, drain, size and balance. */
 import type { Settings } from "../components/settings/schema.ts";
+import { consumerGroup } from "../rules/events-service.ts";
 import { promql, quoted } from "../rules/promql.ts";
 import type { Line } from "./dashboard.ts";
 import type { Panels } from "./panels.ts";
@@ -93,7 +94,7 @@ function balance(s: Settings, { stat, timeseries }: Panels): Line {
       stat({
         id: 18,
         title: "Consumer group size",
-        description: `Members of the group crm-events-sse. At least ${t.minConsumers} are needed.`,
+        description: `Members of the group ${consumerGroup}. At least ${t.minConsumers} are needed.`,
         unit: "locale",
         decimals: 0,
         width: 12,

@@ -84,7 +84,6 @@ export interface PanelOptions {
 export interface TableOptions extends PanelOptions {
   readonly transformations: readonly DataTransformerConfig[];
   readonly overrides?: readonly { readonly column: string; readonly properties: DynamicConfigValue[] }[];
-  readonly sortBy?: string;
 }
 
 /** A panel and its width; the dashboard places it. */
@@ -228,7 +227,7 @@ export function panelsFor(runbooks: string) {
     },
 
     /** Markdown. */
-    text: (o: { id: number; title: string; description: string; width: number; markdown: string; alerts?: readonly string[] }): Placed =>
+    text: (o: { id: number; title: string; description: string; width: number; markdown: string }): Placed =>
       dress(new Text().mode(TextMode.Markdown).content(o.markdown), { ...o, unit: "none", queries: [] }, "instant"),
   };
 }

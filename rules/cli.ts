@@ -7,7 +7,6 @@
  *   `alertname=NAME,tenant=x,…` where labels matter.
  * - `contacts`: whom to call, from the stack's setting `onCall`
  */
-import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -30,7 +29,6 @@ try {
   const root = dirname(dirname(fileURLToPath(import.meta.url)));
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { stack: { type: "string", default: "dev" } } });
   const [command, ...names] = positionals;
-  if (!readdirSync(root).includes(`Pulumi.${values.stack}.yaml`)) throw new Error(`there is no Pulumi.${values.stack}.yaml`);
   console.log(run(command, names, readStack(fileSource(root, values.stack)).settings));
 } catch (error) {
   console.error((error as Error).message);

@@ -1,5 +1,6 @@
 /** Recording rules and alerts of the event service: its replicas, its clients and what they get. */
 import type { Settings } from "../components/settings/schema.ts";
+import { addressesOf } from "../components/topology.ts";
 import { alert, percentReach, record } from "./alert.ts";
 import { apiJustBack, eventsAlert as events, noReplica, ofJob, replicaUp, serviceJustBack } from "./events-service.ts";
 import { crmEvents, healthProbe, stack } from "./metrics.ts";
@@ -52,7 +53,7 @@ function service(s: Settings): Alert[] {
     events(s, "CrmEventsFrequentRestarts", {
       expr: promql`changes(${stack.processStart}${ofJob}[15m]) > ${s.thresholds.restarts}`,
       severity: "warning",
-      derived: { instance: ["crm-events:9010"] },
+      derived: { instance: addressesOf(s, "crm-events") },
       summary: "The event service restarts again and again",
       description: '{{ $labels.instance }} has restarted {{ $value | printf "%.0f" }} times in 15 minutes.',
     }),
@@ -129,7 +130,7 @@ function pipeline(s: Settings): Alert[] {
       expr: promql`sum by (instance) (${crmEvents.fanoutLag}) > ${s.thresholds.fanoutLag}`,
       for: "5m",
       severity: "warning",
-      derived: { instance: ["crm-events:9010"] },
+      derived: { instance: addressesOf(s, "crm-events") },
       summary: "A replica sends events late",
       description: `The fan-out of {{ $labels.instance }} is {{ $value | printf "%.0f" }} messages behind; the limit is ${s.thresholds.fanoutLag}. Its clients see old events.`,
     }),

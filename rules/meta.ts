@@ -1,6 +1,6 @@
 /** Alerts on the observability stack itself. */
 import type { Settings } from "../components/settings/schema.ts";
-import { parts, replicasOf, type PartName } from "../components/topology.ts";
+import { addressesOf, parts, type PartName } from "../components/topology.ts";
 import { alert, type AlertArgs } from "./alert.ts";
 import { stack } from "./metrics.ts";
 import { ownerOf, owners, type Owner } from "./owners.ts";
@@ -34,7 +34,7 @@ const replicaDown = (s: Settings): Alert[] =>
       expr: promql`${up} == 0 and on () max(${up}) == 1`,
       for: "5m",
       severity: "warning",
-      derived: { job: [parts[part].job], instance: Array.from({ length: replicasOf(s, part) }, (_, i) => `${part}-${i + 1}:${parts[part].port}`) },
+      derived: { job: [parts[part].job], instance: addressesOf(s, part) },
       summary: `A replica of ${part} is down`,
       description: '{{ $labels.instance }} has not answered a scrape for 5 minutes (up is {{ $value | printf "%.0f" }}); other replicas do.',
     });
@@ -126,7 +126,7 @@ const alertmanager = (s: Settings): Alert[] => [
     expr: promql`max_over_time(${stack.amReloadOk}[5m]) == 0`,
     for: "10m",
     severity: "warning",
-    derived: { instance: ["alertmanager:9093"] },
+    derived: { instance: addressesOf(s, "alertmanager") },
     summary: "Alertmanager did not load its new configuration",
     description: `The last reload of {{ $labels.instance }} failed (${stack.amReloadOk.name} is {{ $value | printf "%.0f" }}); it goes on with the old configuration and would not start with the new.`,
   }),

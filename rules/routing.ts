@@ -61,14 +61,14 @@ const is = (label: string, value: string): Matcher => ({ label, op: "=", value }
 /** Routes, receivers and inhibitions of a stack. */
 export const routing = (s: Settings): Routing => ({ root: rootRoute(s), receivers: receivers(s), inhibitions: inhibitions(s) });
 
-/** How often Prometheus sends a firing alert again, seconds. */
-export const resendDelaySeconds = (s: Settings): number => seconds(scaled(s, "1m"));
+/** How often Prometheus sends a firing alert again; its `--rules.alert.resend-delay`. */
+export const resendDelay = (s: Settings): string => scaled(s, "1m");
 
 /**
  * How long a starting Alertmanager waits before it sends anything, seconds. It keeps no alerts, so until Prometheus has
  * sent them all again it does not know the sources of its inhibitions: the resend delay and one evaluation more.
  */
-export const dispatchStartDelaySeconds = (s: Settings): number => resendDelaySeconds(s) + seconds(scaled(s, "30s"));
+export const dispatchStartDelaySeconds = (s: Settings): number => seconds(resendDelay(s)) + seconds(scaled(s, "30s"));
 
 function rootRoute(s: Settings): RootRoute {
   const routes: Route[] = [

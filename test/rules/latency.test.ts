@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { seconds } from "../../components/settings/timing.ts";
 import { explain, listAlerts, listLatencies, parseAlert } from "../../rules/explain.ts";
 import { alerts } from "../../rules/index.ts";
 import { latency, worstCaseSeconds } from "../../rules/latency.ts";
-import { dispatchStartDelaySeconds, resendDelaySeconds } from "../../rules/routing.ts";
+import { dispatchStartDelaySeconds, resendDelay } from "../../rules/routing.ts";
 import { sampleSettings } from "../support/settings.ts";
 
 const s = sampleSettings();
@@ -42,7 +43,7 @@ describe("worst-case latency", () => {
 
 describe("start delay", () => {
   it("outlasts the time until Prometheus has sent everything again", () => {
-    for (const settings of [s, fast]) expect(dispatchStartDelaySeconds(settings)).toBeGreaterThanOrEqual(resendDelaySeconds(settings));
+    for (const settings of [s, fast]) expect(dispatchStartDelaySeconds(settings)).toBeGreaterThanOrEqual(seconds(resendDelay(settings)));
     expect([dispatchStartDelaySeconds(s), dispatchStartDelaySeconds(fast)]).toEqual([90, 8]);
   });
 });

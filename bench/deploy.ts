@@ -12,7 +12,7 @@ import { ensureCompose } from "../airgap/compose.ts";
 import { ensureEngine } from "../airgap/engine.ts";
 import { readStack } from "../components/settings/read.ts";
 import { partsOf, replicaNames, replicasOf } from "../components/topology.ts";
-import { fileSource } from "../render/stack-files.ts";
+import { fileSource } from "../components/settings/stack-files.ts";
 import { CliStack, noCli } from "../test/support/pulumi.ts";
 import { hasImage, offlineOverrides } from "../tools/images.ts";
 import { waitHealthy } from "../tools/health.ts";

@@ -12,7 +12,7 @@ import { readStack } from "../components/settings/read.ts";
 import type { Settings } from "../components/settings/schema.ts";
 import { composeFile } from "./compose.ts";
 import { record, type Recorded } from "./record.ts";
-import { fileSource } from "./stack-files.ts";
+import { fileSource } from "../components/settings/stack-files.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 

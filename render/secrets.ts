@@ -11,7 +11,7 @@ import type { ConfigSource, ConfigValue } from "../components/settings/source.ts
 import { parts } from "../components/topology.ts";
 import { renderArguments } from "./arguments.ts";
 import { record, type Recorded } from "./record.ts";
-import { fileSource } from "./stack-files.ts";
+import { fileSource } from "../components/settings/stack-files.ts";
 
 const projectRoot = fileURLToPath(new URL("..", import.meta.url));
 

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { readStack } from "../components/settings/read.ts";
 import type { Settings } from "../components/settings/schema.ts";
-import { fileSource } from "../render/stack-files.ts";
+import { fileSource } from "../components/settings/stack-files.ts";
 import { explain, listAlerts, listContacts, listLatencies, parseAlert } from "./explain.ts";
 
 const usage = "usage: npm run alerts -- list | latency | explain ALERT… | contacts [--stack NAME]";

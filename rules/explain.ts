@@ -1,12 +1,11 @@
 /** Says in plain lines what happens to alerts: who is told, how they are grouped, what is muted by what, and when. */
-import { matcherText } from "../components/config/alertmanager.ts";
 import { duration } from "../components/settings/timing.ts";
 import type { Settings } from "../components/settings/schema.ts";
 import { destinations, evaluate, mutedBy, type Destination } from "./evaluate.ts";
 import { alerts } from "./index.ts";
 import { routedLabels, sampleLabels } from "./labels.ts";
 import { latency, worstCaseSeconds } from "./latency.ts";
-import { routing, type Receiver } from "./routing.ts";
+import { type Receiver, matcherText, routing } from "./routing.ts";
 import type { Alert, Labels } from "./types.ts";
 
 /** How a receiver reaches people, such as `slack #crm-alerts`. */

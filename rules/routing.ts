@@ -56,6 +56,9 @@ export interface Routing {
 /** A route and all below it. */
 export const flatten = (route: Route): Route[] => [route, ...(route.routes ?? []).flatMap(flatten)];
 
+/** A matcher in Alertmanager's own syntax. */
+export const matcherText = (m: Matcher): string => `${m.label}${m.op}${JSON.stringify(m.value)}`;
+
 const is = (label: string, value: string): Matcher => ({ label, op: "=", value });
 
 /** Routes, receivers and inhibitions of a stack. */

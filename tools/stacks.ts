@@ -1,7 +1,7 @@
 /** Stacks as their files say, for the Make targets. */
 import { readStack } from "../components/settings/read.ts";
 import type { Settings } from "../components/settings/schema.ts";
-import { fileSource } from "../render/stack-files.ts";
+import { fileSource } from "../components/settings/stack-files.ts";
 import { root } from "./service-sources.ts";
 
 /** Settings that win over the stack's file. */

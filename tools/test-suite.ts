@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
-import type { Note, Notes } from "../test/support/notes-reporter.ts";
+import type { Note, Notes } from "../tools/notes-reporter.ts";
 import { root } from "./service-sources.ts";
 
 /** Counts of one step; what failed in it, and what passed only at a second try. */
@@ -54,7 +54,7 @@ const vitest = (project: string, files: readonly string[] = []): Run => {
   const reportFile = join(results, `${project}.json`);
   const notesFile = join(results, `${project}-notes.json`);
   for (const file of [reportFile, notesFile]) rmSync(file, { force: true });
-  const reporters = ["--reporter=default", "--reporter=json", "--reporter=./test/support/notes-reporter.ts"];
+  const reporters = ["--reporter=default", "--reporter=json", "--reporter=./tools/notes-reporter.ts"];
   const code = run("vitest", ["run", "--project", project, ...reporters, `--outputFile.json=${reportFile}`, ...files], { ...process.env, NOTES_FILE: notesFile });
   const report = read<Report>(reportFile);
   const { retried, outside } = read<Notes>(notesFile) ?? { retried: [], outside: [] };

@@ -2,7 +2,7 @@
 import { stringify } from "yaml";
 import { assertSound } from "../../rules/checks.ts";
 import { ruleGroups } from "../../rules/index.ts";
-import { routing, type Inhibition, type Matcher, type Receiver, type Route } from "../../rules/routing.ts";
+import { type Inhibition, type Receiver, type Route, matcherText, routing } from "../../rules/routing.ts";
 import type { Files } from "../platform/platform.ts";
 import type { Settings } from "../settings/schema.ts";
 import { scaled } from "../settings/timing.ts";
@@ -26,9 +26,6 @@ export function alertmanagerFiles(s: Settings): Files {
   };
   return { "alertmanager.yml": stringify(config, { lineWidth: 0 }), "templates/slack.tmpl": slackTemplate(s) };
 }
-
-/** A matcher in Alertmanager's own syntax. */
-export const matcherText = (m: Matcher): string => `${m.label}${m.op}${JSON.stringify(m.value)}`;
 
 function routeYaml(route: Route): object {
   return {

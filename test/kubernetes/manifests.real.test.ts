@@ -9,7 +9,7 @@ import { parse } from "yaml";
 import { readStack } from "../../components/settings/read.ts";
 import type { Settings } from "../../components/settings/schema.ts";
 import { addressesOf, connectionsOf, parts, partsOf, replicaNames, replicasOf } from "../../components/topology.ts";
-import { fileSource } from "../../render/stack-files.ts";
+import { fileSource } from "../../components/settings/stack-files.ts";
 import { orSkip, podSecurityJudge, schemaJudge, type Judge, type Manifest } from "../support/kubernetes-checks.ts";
 import { allowed, danglingReferences, ofKind, targetsOf } from "../support/kubernetes-references.ts";
 

@@ -12,7 +12,7 @@ import { prometheusFiles } from "../../components/config/prometheus.ts";
 import type { Files } from "../../components/platform/platform.ts";
 import { readStack } from "../../components/settings/read.ts";
 import type { Settings } from "../../components/settings/schema.ts";
-import { fileSource } from "../../render/stack-files.ts";
+import { fileSource } from "../../components/settings/stack-files.ts";
 import { sampleSettings } from "../support/settings.ts";
 import { root } from "../support/stack.ts";
 

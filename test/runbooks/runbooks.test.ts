@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { seconds } from "../../components/settings/timing.ts";
 import { readStack } from "../../components/settings/read.ts";
-import { fileSource } from "../../render/stack-files.ts";
+import { fileSource } from "../../components/settings/stack-files.ts";
 import { alerts } from "../../rules/index.ts";
 import { latency } from "../../rules/latency.ts";
 import { fullStack, index, runbooksDir, spelled } from "../../tools/runbooks.ts";

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { readStack } from "../../components/settings/read.ts";
 import type { Settings } from "../../components/settings/schema.ts";
 import { parts, type PartName } from "../../components/topology.ts";
-import { fileSource } from "../../render/stack-files.ts";
+import { fileSource } from "../../components/settings/stack-files.ts";
 import { offlineRegistry } from "../../airgap/base.ts";
 import { offlineOverrides } from "../../tools/images.ts";
 

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { SettingsError, type Problem } from "../../../components/settings/problem.ts";
 import { readStack } from "../../../components/settings/read.ts";
 import type { ConfigSource, ConfigValue } from "../../../components/settings/source.ts";
-import { fileSource } from "../../../render/stack-files.ts";
+import { fileSource } from "../../../components/settings/stack-files.ts";
 
 export const root = fileURLToPath(new URL("../../../", import.meta.url));
 

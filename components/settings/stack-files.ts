@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parse } from "yaml";
-import type { ConfigSource, ConfigValue } from "../components/settings/source.ts";
+import type { ConfigSource, ConfigValue } from "./source.ts";
 
 /** What stands for a secret's content in everything that is rendered. */
 export const opaqueText = "[secret]";

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { fileSource, opaqueText } from "../../render/stack-files.ts";
+import { fileSource, opaqueText } from "../../../components/settings/stack-files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "stack-files-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -66,14 +66,16 @@ fi`;
 /**
  * A reload over HTTP: the program answers 200 only when it has loaded the new files. A program that does not run needs
  * no request, it reads them when it starts; one that runs but does not answer has not loaded them, which is a failure.
- * `timeout` bounds the requests because wget's own -T ends some builds of busybox 1.35 (Debian's) with a crash.
+ * `timeout` bounds the requests because wget's own -T ends some builds of busybox 1.35 (Debian's) with a crash. The first
+ * one may take long: the name of a program that does not run goes on to the host's resolvers, and where those cannot be
+ * reached it is known only after 10 to 20 seconds to be nobody's.
  * @param port of the program, which serves /-/healthy and /-/reload
  * @param seconds that loading may take
  */
 export function httpReload(port: number, seconds = 60): string {
   const url = `http://$HOST:${port}/-`;
   return `code=0
-timeout 10 wget -q -O /dev/null ${url}/healthy || code=$?
+timeout 40 wget -q -O /dev/null ${url}/healthy || code=$?
 case $code in
 0) timeout ${seconds} wget -q -O - --post-data= ${url}/reload ;;
 1) echo "$HOST does not answer; it will read the new files when it starts" ;;

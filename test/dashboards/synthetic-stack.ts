@@ -38,6 +38,7 @@ const labelValues: Readonly<Record<string, readonly string[]>> = {
   path: ["/crm-events", "/healthz"],
   status: ["200", "201"],
   operation: ["query", "cdc"],
+  entity: ["Invoice", "Payment"],
   result: ["ok"],
   reason: ["slow"],
   verdict: ["ready", "not_ready", "unknown", "warming_up"],

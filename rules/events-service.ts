@@ -26,7 +26,8 @@ export const noReplica = promql`(max(${replicaUp}) or vector(0)) == 0`;
  */
 function justOver(alertname: string): string {
   const fires = promql`${stack.alerts}{alertname="${alertname}",alertstate="firing"}`;
-  return promql`(last_over_time(${fires}[5m]) unless ${fires})`;
+  // Whatever its labels: while it fires for one reason, its end for another one does not count.
+  return promql`(last_over_time(${fires}[5m]) unless on () ${fires})`;
 }
 export const apiJustBack = justOver("CrmApiDown");
 export const serviceJustBack = justOver("CrmEventsServiceDown");

@@ -2,7 +2,7 @@
 import type { Settings } from "../components/settings/schema.ts";
 import { addressesOf } from "../components/topology.ts";
 import { alert, percentReach, record } from "./alert.ts";
-import { apiJustBack, eventsAlert as events, noReplica, ofJob, replicaUp, serviceJustBack } from "./events-service.ts";
+import { apiJustBack, eventsAlert as events, noReplica, ofJob, replicaUp } from "./events-service.ts";
 import { crmEvents, healthProbe, stack } from "./metrics.ts";
 import { owners } from "./owners.ts";
 import { compared, promql } from "./promql.ts";
@@ -64,7 +64,7 @@ function objectives(s: Settings): Alert[] {
   const t = s.thresholds;
   return [
     events(s, "CrmEventsSLOAvailabilityBreach", {
-      expr: promql`${compared("100 * crm_events:slo:availability:5m")} < ${t.availabilityPct} unless on () ${serviceJustBack}`,
+      expr: promql`${compared("100 * crm_events:slo:availability:5m")} < ${t.availabilityPct}`,
       reach: percentReach("<", t.availabilityPct, "thresholds.availabilityPct"),
       for: "5m",
       severity: "critical",

@@ -20,17 +20,12 @@ export const replicaUp = promql`${stack.up}${ofJob}`;
 /** Holds when no replica answers, or when Prometheus has no target of the service at all. */
 export const noReplica = promql`(max(${replicaUp}) or vector(0)) == 0`;
 
+const apiDownFires = promql`${stack.alerts}{alertname="CrmApiDown",alertstate="firing"}`;
 /**
- * Holds for 5 minutes after an alert has ended. What it muted and what is judged by a window of 5 minutes would otherwise
- * be told as soon as the outage is over, because the window still holds it.
+ * Holds for 5 minutes after CrmApiDown has ended. What it muted and what is judged by a rate over 5 minutes would
+ * otherwise be told as soon as the API is back, because the window still holds the outage.
  */
-function justOver(alertname: string): string {
-  const fires = promql`${stack.alerts}{alertname="${alertname}",alertstate="firing"}`;
-  // Whatever its labels: while it fires for one reason, its end for another one does not count.
-  return promql`(last_over_time(${fires}[5m]) unless on () ${fires})`;
-}
-export const apiJustBack = justOver("CrmApiDown");
-export const serviceJustBack = justOver("CrmEventsServiceDown");
+export const apiJustBack = promql`(last_over_time(${apiDownFires}[5m]) unless ${apiDownFires})`;
 
 /** An alert of the event service. */
 export const eventsAlert = (s: Settings, name: string, args: Omit<AlertArgs, "owner" | "dashboard">): Alert =>

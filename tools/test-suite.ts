@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
-import type { Note, Notes } from "../tools/notes-reporter.ts";
+import type { Note, Notes } from "./notes-reporter.ts";
 import { root } from "./service-sources.ts";
 
 /** Counts of one step; what failed in it, and what passed only at a second try. */

@@ -5,7 +5,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
-import type { Note } from "../tools/notes-reporter.ts";
+import type { Note } from "./notes-reporter.ts";
 import { results, run, suite, type Totals } from "./test-suite.ts";
 
 /** Lines of a failure's reason that the list at the end shows, frames of packages left out; the whole of it stands where the suite ran. */

@@ -1,5 +1,5 @@
 /** Where alerts go: routes, receivers and inhibitions as data, before they become `alertmanager.yml`. */
-import { scaled, seconds } from "../components/settings/timing.ts";
+import { duration, scaled, seconds } from "../components/settings/timing.ts";
 import type { Settings } from "../components/settings/schema.ts";
 import { secretsDir } from "../components/topology.ts";
 
@@ -73,10 +73,15 @@ export const resendDelay = (s: Settings): string => scaled(s, "1m");
  */
 export const dispatchStartDelaySeconds = (s: Settings): number => seconds(resendDelay(s)) + seconds(scaled(s, "30s"));
 
+/** Every minute. Under any profile the repeat interval is below the group's, at which Alertmanager looks, or each second beat is left out. */
+const beat = (s: Settings): Pick<Route, "groupInterval" | "repeatInterval"> => {
+  const groupInterval = scaled(s, "1m");
+  return { groupInterval, repeatInterval: duration(Math.floor((seconds(groupInterval) * 5) / 6)) };
+};
+
 function rootRoute(s: Settings): RootRoute {
   const routes: Route[] = [
-    // A group interval above the repeat interval: Alertmanager sends at each group interval.
-    { name: "dead man's switch", matchers: [is("alertname", "Watchdog")], receiver: "dead-man", groupBy: ["alertname"], groupWait: "0s", groupInterval: scaled(s, "1m"), repeatInterval: scaled(s, "50s") },
+    { name: "dead man's switch", matchers: [is("alertname", "Watchdog")], receiver: "dead-man", groupBy: ["alertname"], groupWait: "0s", ...beat(s) },
   ];
   if (s.pagerduty || s.mail) routes.push({ name: "critical alerts page", matchers: [is("severity", "critical")], receiver: "page", groupBy: ["alertname", "service", "tenant"], continue: true });
   routes.push({ name: "CRM", matchers: [is("team", "crm")], receiver: "slack-crm", repeatInterval: scaled(s, "2h") });

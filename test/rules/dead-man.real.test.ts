@@ -35,6 +35,7 @@ describe.skipIf(missing.length > 0)("the watchdog's receiver", () => {
     app = slackStandinApp({ webhooks: { "/services/T000/B000/ops": "#ops-alerts" }, deadManSeconds, registry: createRegistry(false), log: createLogger("slack-standin", "silent") });
     const url = await app.listen({ host: "127.0.0.1", port: 0 });
     am = await startAlertmanager("program" in alertmanagerProgram ? alertmanagerProgram.program : "", alertmanagerFiles(s), { "deadman-url": `${url}/deadman`, "slack-crm": url, "slack-ops": url });
+    expect(await state()).toBe("waiting");
     prometheus = await launch();
   });
   afterAll(async () => {
@@ -44,7 +45,6 @@ describe.skipIf(missing.length > 0)("the watchdog's receiver", () => {
   });
 
   it("hears it all the time", async () => {
-    expect(await state()).toBe("waiting");
     await becomes("alive", 20);
     await sleep(3 * deadManSeconds * 1000);
     expect(await state()).toBe("alive");

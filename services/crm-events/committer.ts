@@ -13,7 +13,7 @@ export interface CommitterOptions {
   readonly commit: (offsets: ReadonlyMap<number, number>) => Promise<void>;
   /** Told how many messages a commit covered. */
   readonly onCommitted: (count: number) => void;
-  /** Told why a commit failed; it is repeated. */
+  /** Told why a commit failed, once until one succeeds; it is repeated. */
   readonly onError: (error: unknown) => void;
   /** Milliseconds between a failure and the next attempt. @default 250 */
   readonly retryMs?: number;
@@ -24,6 +24,7 @@ export class Committer {
   #waiting = new Map<number, Handled>();
   #running: Promise<void> | undefined;
   #closed = false;
+  #failing = false;
   /** Rises with each `forget`. */
   #term = 0;
 
@@ -58,9 +59,11 @@ export class Committer {
       this.#waiting = new Map();
       try {
         await this.#options.commit(new Map([...batch].map(([partition, { next }]) => [partition, next])));
+        this.#failing = false;
         this.#options.onCommitted([...batch.values()].reduce((sum, { count }) => sum + count, 0));
       } catch (error) {
-        this.#options.onError(error);
+        if (!this.#failing) this.#options.onError(error);
+        this.#failing = true;
         if (this.#closed) break;
         await sleep(this.#options.retryMs ?? 250);
         if (term === this.#term) this.#putBack(batch);

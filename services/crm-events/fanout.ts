@@ -108,6 +108,7 @@ export class Fanout {
         signal,
         maxBytes: fetchBytes,
         onFetched: (fetched) => this.#give(fetched, signal),
+        onBehind: (partition, messages) => this.#behind(partition, messages),
         onOutOfRange: (partition, bounds) => this.#skip(partition, bounds),
         onPartitions: (count) => this.#addPartitions(loop, count),
         onError: (error) => log.warn({ err: error }, "could not fetch events"),
@@ -120,7 +121,7 @@ export class Fanout {
 
   /** Gives what was fetched in slices, each when the clients have room for it. */
   async #give({ partition, messages, next, end }: FetchedPartition, signal: AbortSignal): Promise<void> {
-    const { hub, maxEventBytes, metrics } = this.#options;
+    const { hub, maxEventBytes } = this.#options;
     let slice: FreshEvent[] = [];
     let bytes = 0;
     for (const { offset, record, timestamp } of messages) {
@@ -131,6 +132,7 @@ export class Fanout {
       bytes += checked.json.length;
       if (bytes < sliceBytes) continue;
       hub.publish(partition, slice, offset + 1);
+      this.#behind(partition, end - offset - 1);
       slice = [];
       bytes = 0;
       await hub.room();
@@ -138,7 +140,11 @@ export class Fanout {
     }
     hub.publish(partition, slice, next);
     await hub.room();
-    metrics.fanoutLag.set({ partition: `${partition}` }, end - next);
+    this.#behind(partition, end - next);
+  }
+
+  #behind(partition: number, messages: number): void {
+    this.#options.metrics.fanoutLag.set({ partition: `${partition}` }, messages);
   }
 
   /** Partitions that were added while reading are read from their start. */

@@ -14,6 +14,8 @@ export interface FetchLoopOptions {
   readonly maxBytes: number;
   /** Handles what was fetched of one partition; the loop reads on from `fetched.next`. */
   readonly onFetched: (fetched: FetchedPartition) => Promise<void> | void;
+  /** Told with each answer how many messages of each of its partitions are still to be handled, before any of them is. */
+  readonly onBehind?: (partition: number, messages: number) => void;
   /** The broker does not hold the next offset. @returns where to go on */
   readonly onOutOfRange: (partition: number, bounds: { readonly start: number; readonly end: number }) => number;
   /** The topic has another number of partitions than before. */
@@ -144,9 +146,11 @@ export class FetchLoop {
       return reader.fetch(node, this.#facts, wanted, maxBytes);
     });
     if (fetched === undefined) return;
+    const asks = new Map(wanted.map((asked) => [asked.partition, asked]));
+    for (const { partition, end } of fetched) this.#options.onBehind?.(partition, end - (asks.get(partition)?.offset ?? end));
     for (const part of fetched) {
       if (stop.aborted) return;
-      const asked = wanted.find(({ partition }) => partition === part.partition);
+      const asked = asks.get(part.partition);
       // Assigned elsewhere, or anew, while the broker was asked.
       if (asked === undefined || this.#next.get(part.partition) !== asked.offset) continue;
       this.#next.set(part.partition, part.next);

@@ -2,6 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { CircuitBreaker, orAborted } from "../../../services/crm-events/breaker.ts";
 import { Committer } from "../../../services/crm-events/committer.ts";
+import { FetchLoop } from "../../../services/crm-events/fetch-loop.ts";
+import type { TopicReader } from "../../../services/crm-events/topic-reader.ts";
 import { eventsEnv } from "../../../services/crm-events/env.ts";
 import { RateLimit, TrustedProxies } from "../../../services/crm-events/rate-limit.ts";
 import { readEnv } from "../../../services/shared/env.ts";
@@ -81,6 +83,9 @@ describe("commits", () => {
   test("that fail are repeated with what came since, and counted once", async () => {
     let failures = 2;
     const seen: [number, number][][] = [];
+    const until = async (commits: number) => {
+      while (counts.length < commits) await new Promise((resolve) => setTimeout(resolve, 1));
+    };
     const { counts, errors, committer } = setup(async (offsets) => {
       seen.push([...offsets]);
       if (failures-- > 0) throw new Error("no coordinator");
@@ -88,9 +93,14 @@ describe("commits", () => {
     committer.mark(0, { next: 3, count: 3 });
     await new Promise((resolve) => setTimeout(resolve, 0));
     committer.mark(0, { next: 4, count: 1 });
-    while (counts.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(1);
     expect(seen.at(-1)).toEqual([[0, 4]]);
     expect(counts).toEqual([4]);
+    // However often it was tried.
+    expect(errors).toHaveLength(1);
+    failures = 1;
+    committer.mark(0, { next: 5, count: 1 });
+    await until(2);
     expect(errors).toHaveLength(2);
   });
 
@@ -109,6 +119,33 @@ describe("commits", () => {
     await committer.close();
     expect(seen.length).toBeLessThanOrEqual(1);
     expect(counts).toEqual([]);
+  });
+});
+
+describe("the fetch loop", () => {
+  test("tells how far behind every partition of an answer is before any of it is handled", async () => {
+    const stop = new AbortController();
+    const behind: [number, number][] = [];
+    const facts = { id: "t", epoch: "e", leaders: [1, 1] };
+    const answer = [0, 1].map((partition) => ({ partition, messages: [], next: 5, end: 100 + partition }));
+    const reader = { describe: async () => facts, bounds: async () => ({ starts: [], ends: [] }), fetch: async () => answer } as unknown as TopicReader;
+    const loop = new FetchLoop(
+      {
+        reader,
+        breaker: new CircuitBreaker({ onChange: () => undefined }),
+        signal: stop.signal,
+        maxBytes: 1,
+        onFetched: () => stop.abort(),
+        onBehind: (partition, messages) => behind.push([partition, messages]),
+        onOutOfRange: () => 0,
+        onPartitions: () => undefined,
+        onError: () => undefined,
+      },
+      facts,
+    );
+    loop.assign(new Map([[0, 3], [1, 4]]));
+    await loop.run();
+    expect(behind).toEqual([[0, 97], [1, 97]]);
   });
 });
 

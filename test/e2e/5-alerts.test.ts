@@ -10,7 +10,7 @@ import { expectMessage, expectMuted, expectNoMessage, expectResolved, mark, mess
 import { byHistory, proofGaps, proofLines, stackCauses } from "../support/alert-proofs.ts";
 import { changeConfig, currentFile, restoreConfig } from "../support/drill-config.ts";
 import { allUp, cutOff, freshPrometheus, putRight, reconnect, scenario, slackFault, start, stop } from "../support/drill.ts";
-import { emptyStore, makeCertificate, serveCertificate } from "../support/drill-services.ts";
+import { makeCertificate, otherProgram, serveCertificate } from "../support/drill-services.ts";
 import { startHistory, type History } from "../support/history.ts";
 import { at, emptyInbox, getJson, postJson, runningSettings, sleep, until } from "../support/stack.ts";
 
@@ -50,8 +50,11 @@ beforeAll(async () => {
   if (certificate) removals.push(await serveCertificate(tlsHost, certificate));
   // The stack's own configuration with an HTTPS target, and rules of somebody's own.
   expect(await changeConfig("prometheus", { ...prometheusFiles(settings), "rules/drill.yml": badRules })).toBe(200);
-  await cutOff("crm-api");
-  for (const name of ["cache-misses", "low-confidence", "burn"]) await scenario(name, true);
+  // Windows then hold nothing but the troubles, however long a machine took until here.
+  await freshPrometheus(async () => {
+    await cutOff("crm-api");
+    for (const name of ["cache-misses", "low-confidence", "burn"]) await scenario(name, true);
+  });
 });
 
 afterAll(async () => {
@@ -85,7 +88,7 @@ describe("causes that show at once", () => {
   });
 
   it("configuration broken by hand is refused, and the old one runs on", async () => {
-    expect(await changeConfig("prometheus", { "rules/drill.yml": "groups: []\n" })).toBe(200);
+    expect(await changeConfig("prometheus", { ...prometheusFiles(settings), "rules/drill.yml": "groups: []\n" })).toBe(200);
     for (const part of ["prometheus", "alertmanager"] as const) {
       expect(await changeConfig(part, { [`${part}.yml`]: `${await currentFile(part, `${part}.yml`)}\nno_such_field: 1\n` })).toBe(500);
     }
@@ -93,8 +96,8 @@ describe("causes that show at once", () => {
 
   it("crm-api is cut off from its network, but scraped", async () => {
     const [probe, throughput] = stackCauses["crm-api is cut off from its network, but scraped"];
-    const message = await expectMessage(settings, probe, since, { about: "/qbo/status", channel: "#crm-alerts" });
-    expect(message.payload.attachments?.[0]?.title).toBe(`[FIRING:3] ${probe} (crm-api)`);
+    await expectMessage(settings, probe, since, { about: "/qbo/status", channel: "#crm-alerts" });
+    await until("all three probes in one message", 60, async () => (await messagesSince(since)).some((m) => m.payload.attachments?.[0]?.title === `[FIRING:3] ${probe} (crm-api)`));
     await expectMessage(settings, throughput, since);
   });
 
@@ -119,8 +122,8 @@ describe("causes that show at once", () => {
     for (const plain of [cache, confidence]) await expectMessage(settings, plain, since, { about: "acme-corp", windowSeconds: 120 });
     await expectMuted(cache, cacheVip, { tenant: "vip-initech" });
     await expectMuted(confidence, confidenceVip, { tenant: "premium-umbrella" });
-    for (const name of ["cache-misses", "low-confidence"]) await scenario(name, false);
     for (const plain of [cache, confidence]) for (const vip of ["vip-initech", "premium-umbrella"]) await expectNoMessage(plain, since, vip);
+    for (const name of ["cache-misses", "low-confidence"]) await scenario(name, false);
   });
 
   it("kafka-exporter stops while Slack answers 429: the refused message comes after all, and an alert of its own", async () => {
@@ -141,8 +144,11 @@ describe("history", () => {
   /** Begin when crm-api is down. */
   const later = ["CrmFinanceDrift", "QboSyncStale"];
   const rest = Object.keys(byHistory).filter((name) => !muted.includes(name) && !later.includes(name));
+  /** Id of the last message before crm-api stopped, at the first try: at a second one that has long been told. */
+  let before: number | undefined;
 
   it("makes alerts fire that need days of it, but for those that the failing probe mutes", async () => {
+    await history?.stop();
     history = await startHistory(settings);
     await seen(rest);
     for (const name of muted) await expectMuted(name, "UptimeProbeFailing");
@@ -150,8 +156,8 @@ describe("history", () => {
   });
 
   it("crm-api stops: one message, and what follows from it is muted and not sent", async () => {
+    before ??= await mark();
     await stop("crm-api");
-    const before = await mark();
     await seen(stackCauses["crm-api stops"]);
     Object.assign(history!.present, { drift: true, syncStale: true });
     for (const name of [...later, "RevenueFlatlineFast", "RevenueFlatlineSlow", "RevenueZeroStreak", "InvoiceGenerationStalled"]) await expectMuted(name, "CrmApiDown");
@@ -195,21 +201,22 @@ describe("the dead man's switch", () => {
   const state = async () => (await getJson(at("slack-standin", "/deadman"))).state;
   const dead = (part: string) => until(`the switch to notice that ${part} is gone`, 60, async () => (await state()) === "dead");
   const alive = (part: string) => until(`a beat after ${part} is back`, 90, async () => (await state()) === "alive");
-  /** Its alarms so far; it says them within a second. */
-  const saidDead = (times: number) => until(`${times} alarms`, 10, async () => (await messagesSince(since)).filter((m) => m.channel === "#dead-man" && m.payload.text?.includes("No beat since")).length === times);
+  /** Its one alarm since then; it says it within a second. */
+  const saidDead = (before: number) => until("one alarm", 10, async () => (await messagesSince(before)).filter((m) => m.channel === "#dead-man" && m.payload.text?.includes("No beat since")).length === 1);
 
-  it("Prometheus stops; crm-api comes back on an empty store", async () => {
+  it("Prometheus stops; another program is at crm-api's address when it is back", async () => {
     expect(await state()).toBe("alive");
-    // Or it would drop its open business when the empty store does not know it, and those invoices would fall due unpaid.
+    const before = await mark();
+    // Or it would drop its open business when the other program does not know it, and those invoices would fall due unpaid.
     await scenario("silence", true);
     await freshPrometheus(async () => {
       await dead("Prometheus");
       await stop("crm-api");
-      removals.push(await emptyStore());
+      removals.push(await otherProgram());
     });
-    await saidDead(1);
+    await saidDead(before);
     await alive("Prometheus");
-    await seen(stackCauses["crm-api runs on an empty store"]);
+    await seen(stackCauses["another program answers at crm-api's address"]);
     await removals.pop()!();
     await start("crm-api");
     await scenario("silence", false);
@@ -218,9 +225,10 @@ describe("the dead man's switch", () => {
 
   it("Prometheus stops, then Alertmanager", async () => {
     expect(stackCauses["Prometheus stops, then Alertmanager"]).toEqual(["Watchdog"]);
+    const before = await mark();
     await stop("alertmanager");
     await dead("Alertmanager");
-    await saidDead(2);
+    await saidDead(before);
     await start("alertmanager");
     await alive("Alertmanager");
     // The beat goes to its own receiver alone.

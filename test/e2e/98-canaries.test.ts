@@ -17,7 +17,7 @@ import { command, root, runningSettings, until } from "../support/stack.ts";
 
 const stack = "canary";
 const prefix = `crm-${stack}`;
-const portOffset = 30_000;
+const portOffset = 22_500;
 const at = (port: number, path = "") => `http://127.0.0.1:${port + portOffset}${path}`;
 /** The two that are left out exclude others; how they are rendered is tested without an engine. */
 const keys = (Object.keys(secretKeys) as SecretKey[]).filter((key) => !["slackWebhook", "grafanaToken"].includes(key));

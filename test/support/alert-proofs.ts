@@ -15,7 +15,8 @@ export const eventCauses = {
   "all replicas stop, and come back": ["CrmEventsServiceDown", "CrmEventsSLOAvailabilityBreach"],
   "QuickBooks revokes the tokens, then answers 429": ["QboTokenExpiring", "QboRateLimited"],
   "Kafka takes no commits, and a hot key": ["CrmEventsConsumerStuck", "CrmEventsPartitionStuck", "CrmEventsHotKeySkewHigh"],
-  "a flood of events meets a starved replica": ["CrmEventsHighLag", "CrmEventsBackpressure", "CrmEventsFanoutLag"],
+  "a flood of events while Kafka takes no commits": ["CrmEventsHighLag", "CrmEventsBackpressure"],
+  "a flood of events meets a starved replica": ["CrmEventsFanoutLag"],
   "messages that are no events": ["CrmEventsDeadLetters"],
 } as const satisfies Causes;
 
@@ -30,7 +31,7 @@ export const stackCauses = {
   "kafka-exporter stops while Slack answers 429": ["HealthProbeUnknown", "TargetDown", "AlertmanagerNotificationsFailing"],
   "crm-api stops": ["CrmApiDown"],
   "configuration broken by hand": ["PrometheusConfigReloadFailed", "AlertmanagerConfigReloadFailed"],
-  "crm-api runs on an empty store": ["CrmMetricsScrapeStale"],
+  "another program answers at crm-api's address": ["CrmMetricsScrapeStale"],
   "Prometheus stops, then Alertmanager": ["Watchdog"],
 } as const satisfies Causes;
 

@@ -3,8 +3,9 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parts } from "../../components/topology.ts";
 import { container } from "./drill.ts";
-import { docker, prefix, until } from "./stack.ts";
+import { docker, prefix } from "./stack.ts";
 
 const network = `${prefix}-backend`;
 
@@ -36,33 +37,33 @@ const imageOf = async (part: string): Promise<string> => (await docker("inspect"
 /** Removes what an earlier run may have left behind. */
 const remove = (name: string): Promise<unknown> => docker("rm", "--force", container(name)).catch(() => undefined);
 
+/** Runs a small server inside the stack, under a name of its own or in place of a part that must be stopped. */
+async function serve(name: string, alias: string, script: string): Promise<() => Promise<unknown>> {
+  const folder = mkdtempSync(join(tmpdir(), "server-"));
+  const file = join(folder, "server.mjs");
+  writeFileSync(file, script);
+  await remove(name);
+  await docker("create", "--name", container(name), "--network", network, "--network-alias", alias, "--entrypoint", "node", await imageOf("simulator"), "/srv/server.mjs");
+  await docker("cp", file, `${container(name)}:/srv/server.mjs`);
+  rmSync(folder, { recursive: true, force: true });
+  await docker("start", container(name));
+  return () => remove(name);
+}
+
 /**
  * Answers HTTPS requests to `host:8443` inside the stack.
  * @returns what removes it
  */
-export async function serveCertificate(host: string, certificate: Certificate): Promise<() => Promise<unknown>> {
-  const folder = mkdtempSync(join(tmpdir(), "https-"));
-  const file = join(folder, "server.mjs");
-  writeFileSync(file, `import { createServer } from "node:https";\ncreateServer(${JSON.stringify(certificate)}, (_request, response) => response.end("ok\\n")).listen(8443);\n`);
-  await remove(host);
-  await docker("create", "--name", container(host), "--network", network, "--network-alias", host, "--entrypoint", "node", await imageOf("simulator"), "/srv/server.mjs");
-  await docker("cp", file, `${container(host)}:/srv/server.mjs`);
-  rmSync(folder, { recursive: true, force: true });
-  await docker("start", container(host));
-  return () => remove(host);
-}
+export const serveCertificate = (host: string, certificate: Certificate): Promise<() => Promise<unknown>> =>
+  serve(host, host, `import { createServer } from "node:https";\ncreateServer(${JSON.stringify(certificate)}, (_request, response) => response.end("ok\\n")).listen(8443);\n`);
 
 /**
- * crm-api with nothing in its store, at the address of the real one, which must be stopped.
+ * Another program at the address of crm-api, which must be stopped: it answers every request well, and with nothing in it.
  * @returns what removes it
  */
-export async function emptyStore(): Promise<() => Promise<unknown>> {
-  const name = "drill-crm-api";
-  const environment = (JSON.parse(await docker("inspect", "--format", "{{json .Config.Env}}", container("crm-api"))) as string[]).filter((line) => /^(NODE_ENV|PORT|KAFKA_\w+)=/.test(line));
-  await remove(name);
-  const variables = [...environment, "DATA_DIR=/data", "ORGS=[]"].flatMap((line) => ["--env", line]);
-  await docker("run", "--detach", "--name", container(name), "--network", network, "--network-alias", "crm-api", "--user", "1000", "--tmpfs", "/data:uid=1000,mode=0700", ...variables, await imageOf("crm-api"));
-  const health = `fetch("http://127.0.0.1:8080/healthz").then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`;
-  await until("crm-api on an empty store", 60, async () => docker("exec", container(name), "node", "-e", health).then(() => true));
-  return () => remove(name);
-}
+export const otherProgram = (): Promise<() => Promise<unknown>> =>
+  serve(
+    "drill-crm-api",
+    "crm-api",
+    `import { createServer } from "node:http";\ncreateServer((_request, response) => response.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end()).listen(${parts["crm-api"].port});\n`,
+  );

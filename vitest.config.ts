@@ -15,7 +15,7 @@ export default defineConfig({
       {
         // Needs nothing but node_modules. Once again after a failure: services are driven over sockets and clocks here, on
         // machines that others use too; `make test` lists what needed it.
-        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/**/*.real.test.ts", "test/e2e/**"], retry: 1, testTimeout: 20_000 },
+        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/**/*.real.test.ts", "test/e2e/**"], retry: 1, testTimeout: 20_000, hookTimeout: 60_000 },
       },
       {
         // Starts real programs (Prometheus, Alertmanager, Kafka, PostgreSQL, Chromium); each says why when it skips.

@@ -1,6 +1,6 @@
 /** A Docker engine that answers: the one that is there, or one installed and started here. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { canInstall, install } from "./debian.ts";
 import { capture, onPath, run, say, step } from "./process.ts";
@@ -28,8 +28,14 @@ export const fallbacks: readonly Fallback[] = [
   { symptom: /overlay|storage.driver|graph ?driver|snapshotter/i, flags: ["--storage-driver=vfs"], consequence: "images take more room and start more slowly" },
 ];
 
-/** Seconds that a starting engine has to answer. */
-const startSeconds = 60;
+/** Seconds that a starting engine has to answer; it starts the containers of its last time first. */
+const startSeconds = 300;
+
+/** Where programs of the engine keep their process numbers, and what these processes are called. */
+const pidFiles = [
+  ["/var/run/docker.pid", "dockerd"],
+  ["/var/run/docker/containerd/containerd.pid", "containerd"],
+] as const;
 
 /**
  * Why an engine that runs cannot be used from here.
@@ -98,11 +104,22 @@ async function start(): Promise<void> {
   }
 }
 
+/** Removes what an engine that was killed has left: a new one takes any process or thread of that number for the old one. */
+function removeStalePidFiles(): void {
+  for (const [file, name] of pidFiles) {
+    if (!existsSync(file)) continue;
+    const command = `/proc/${readFileSync(file, "utf8").trim()}/comm`;
+    if (!existsSync(command) || readFileSync(command, "utf8").trim() !== name) rmSync(file, { force: true });
+  }
+}
+
 /**
  * Starts dockerd so that it outlives this process.
- * @returns undefined when it answers; otherwise what it has logged, once it has ended or its time is over
+ * @returns undefined when it answers; otherwise what it has logged before it ended
+ * @throws Error when it neither answers nor ends
  */
 async function startDetached(flags: readonly string[], log: string): Promise<string | undefined> {
+  removeStalePidFiles();
   const before = existsSync(log) ? statSync(log).size : 0;
   const file = openSync(log, "a", 0o600);
   const daemon = spawn(onPath("dockerd") ?? "dockerd", flags, { detached: true, stdio: ["ignore", file, file] });
@@ -113,7 +130,10 @@ async function startDetached(flags: readonly string[], log: string): Promise<str
     if ((await askEngine()) !== undefined) return undefined;
     await new Promise((resolve) => setTimeout(resolve, 300));
   }
-  if (!ended) daemon.kill("SIGTERM");
+  if (!ended) {
+    daemon.kill("SIGTERM");
+    throw new Error(`the Docker engine does not answer within ${startSeconds} s: see ${log}`);
+  }
   return errorsOf(readFileSync(log).subarray(before).toString("utf8"));
 }
 

@@ -24,11 +24,18 @@ interface Report {
     name: string;
     status: string;
     message?: string;
+    /** Milliseconds. */
+    startTime: number;
+    endTime: number;
     assertionResults: readonly { fullName: string; status: string; failureMessages?: readonly string[] | null }[];
   }[];
 }
 
 type FileResult = Report["testResults"][number];
+
+/** Minutes that these files took, or the whole run. */
+const minutesOf = (run: Run, names?: readonly string[]): number =>
+  (names?.map((name) => run.files.get(name)).reduce((sum, file) => sum + (file ? file.endTime - file.startTime : 0), 0) ?? run.tookMs) / 60_000;
 
 /** What one run of vitest said, by file; `whole` is a failure that belongs to no file. */
 interface Run {
@@ -36,10 +43,11 @@ interface Run {
   outside: readonly Note[];
   retried: readonly Note[];
   whole?: Note;
+  tookMs: number;
 }
 
-/** Minutes after which nothing is run once more, files and whole suites: a machine that runs this by itself may stop it after 90. */
-const repeatUntil = { files: 70, whole: 50 };
+/** Everything must be over by this minute: a machine that runs all this by itself may stop it after 90. */
+const overAfterMinutes = 87;
 
 export const results = join(root, "test-results");
 
@@ -55,13 +63,14 @@ const vitest = (project: string, files: readonly string[] = []): Run => {
   const notesFile = join(results, `${project}-notes.json`);
   for (const file of [reportFile, notesFile]) rmSync(file, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", "--reporter=./tools/notes-reporter.ts"];
+  const began = Date.now();
   const code = run("vitest", ["run", "--project", project, ...reporters, `--outputFile.json=${reportFile}`, ...files], { ...process.env, NOTES_FILE: notesFile });
   const report = read<Report>(reportFile);
   const { retried, outside } = read<Notes>(notesFile) ?? { retried: [], outside: [] };
   const byFile = new Map((report?.testResults ?? []).map((file) => [file.name, file]));
   const told = outside.length > 0 || [...byFile.values()].some((file) => file.status === "failed");
   const whole = report === undefined ? "no report was written" : code !== 0 && !told ? `vitest ended with ${code}, and no case failed` : undefined;
-  return { files: byFile, outside, retried, whole: whole === undefined ? undefined : { name: "vitest", reason: whole } };
+  return { files: byFile, outside, retried, whole: whole === undefined ? undefined : { name: "vitest", reason: whole }, tookMs: Date.now() - began };
 };
 
 /** What failed in a run: cases, files that could not be run at all, and errors outside every case. */
@@ -97,13 +106,14 @@ const totalsOf = (run: Run, retried: readonly Note[]): Totals => {
  *
  * @param project Its name in vitest.config.ts.
  * @param minutesGone Since the run of all steps began.
+ * @param minutesAfter What the steps behind it take: nothing is run once more at their cost.
  * @returns The step.
  */
-export const suite = (project: string, minutesGone: () => number) => (): Totals => {
+export const suite = (project: string, minutesGone: () => number, minutesAfter = 0) => (): Totals => {
   const first = vitest(project);
   const failures = failuresOf(first);
   const files = suspects(first);
-  if (failures.length === 0 || minutesGone() > (files ? repeatUntil.files : repeatUntil.whole)) return totalsOf(first, first.retried);
+  if (failures.length === 0 || minutesGone() + minutesOf(first, files) + minutesAfter > overAfterMinutes) return totalsOf(first, first.retried);
   console.log(`\n=== ${project}: once more ${files?.map((file) => relative(root, file)).join(", ") ?? "as a whole"}`);
   const second = vitest(project, files);
   const merged: Run = { ...second, files: new Map([...first.files, ...second.files]) };

@@ -8,8 +8,10 @@ import { parseArgs } from "node:util";
 import type { Note } from "./notes-reporter.ts";
 import { results, run, suite, type Totals } from "./test-suite.ts";
 
-/** Lines of a failure's reason that the list at the end shows, frames of packages left out; the whole of it stands where the suite ran. */
+/** Lines of a failure's reason that the list near the end shows, frames of packages left out; the whole of it stands where the suite ran. */
 const shownLines = 12;
+/** Characters of each failure in the very last lines. */
+const shownCharacters = 240;
 
 const began = Date.now();
 const minutesGone = (): number => (Date.now() - began) / 60_000;
@@ -20,13 +22,19 @@ const check = (program: string, args: readonly string[]) => (): Totals => {
   return { passed: good ? 1 : 0, failed: good ? 0 : 1, skipped: 0, failures: good ? [] : [{ name: [program, ...args].join(" "), reason: "see above" }] };
 };
 
+/** Once more after a failure: a registry that does not answer for a moment is no fault of the project. */
+const twice = (step: () => Totals) => (): Totals => {
+  const first = step();
+  return first.failed > 0 ? step() : first;
+};
+
 const steps: Record<string, () => Totals> = {
   types: check("npm", ["run", "--silent", "typecheck"]),
   lint: check("eslint", [".", "--max-warnings", "0"]),
-  unit: suite("unit", minutesGone),
+  unit: suite("unit", minutesGone, 70),
   // The programs that the next suites start; building them is a step of its own, so that no suite's time limit counts it.
-  programs: check(process.execPath, ["tools/test-programs.ts"]),
-  real: suite("real", minutesGone),
+  programs: twice(check(process.execPath, ["tools/test-programs.ts"])),
+  real: suite("real", minutesGone, 35),
   e2e: suite("e2e", minutesGone),
 };
 
@@ -46,10 +54,12 @@ for (const [name, step] of Object.entries(steps)) {
   notes["passed at the second try"].push(...lines(name, totals.retried ?? []));
   console.log(`=== ${name}: ${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped in ${Math.round((Date.now() - start) / 1000)} s`);
 }
-// At the end as well: where only the tail of a long log is kept, the reasons are in it.
+// At the end as well: where only the tail of a long log is kept, the reasons are in it, and a line on each failure is the last of it.
 for (const [title, list] of Object.entries(notes)) {
   if (list.length > 0) console.log(`\n=== ${title}`);
   for (const each of list) console.log(each.split("\n").filter((line) => !line.includes("/node_modules/")).slice(0, shownLines).join("\n  "));
 }
+if (notes.failed.length > 0) console.log("\n=== in short");
+for (const each of notes.failed) console.log(`× ${each.split("\n", 2).join(": ").slice(0, shownCharacters)}`);
 console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
 process.exitCode = sum.failed > 0 ? 1 : 0;

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { EventFeed } from "../../../services/command-center/event-feed.ts";
 import { EventRing } from "../../../services/command-center/event-ring.ts";
@@ -60,11 +59,11 @@ describe("EventFeed", () => {
   let events: FakeEvents;
   let feed: EventFeed;
   const got: FeedItem[] = [];
-  const start = async () => {
+  const start = async (silenceMs = 30_000) => {
     got.length = 0;
     events = new FakeEvents();
     await events.start();
-    feed = new EventFeed({ url: events.url, log: createLogger("test", "silent"), keep: 50, silenceMs: 400, backoffMs: [20, 100] });
+    feed = new EventFeed({ url: events.url, log: createLogger("test", "silent"), keep: 50, silenceMs, backoffMs: [20, 100] });
     feed.subscribe((items) => got.push(...items));
   };
   afterEach(async () => {
@@ -83,8 +82,7 @@ describe("EventFeed", () => {
     await events.stop();
     await eventually(() => expect(feed.section().ok).toBe(false));
     events.send(crmEvent(4), crmEvent(5));
-    await sleep(150);
-    expect(feed.section().problem).toBe("refuses the connection");
+    await eventually(() => expect(feed.section().problem).toBe("refuses the connection"));
     await events.start();
     await connected();
     events.send(crmEvent(6));
@@ -93,7 +91,7 @@ describe("EventFeed", () => {
   });
 
   it("gives up a stream that fell silent and comes back", async () => {
-    await start();
+    await start(400);
     feed.start();
     await connected();
     await eventually(() => expect(events.resumed.length).toBeGreaterThan(1));

@@ -33,9 +33,11 @@ describe("the cash loop", () => {
 
   it("lists page by page, newest first", async () => {
     const made: string[] = [];
-    for (let i = 0; i < 5; i++) made.push((await api.post("/leads", { org_id: "globex", name: `Lead ${i}` })).body.id);
-    const first = (await api.get("/leads?org_id=globex&limit=3")).body.leads;
-    const second = (await api.get(`/leads?org_id=globex&limit=3&before=${first.at(-1).id}`)).body.leads;
+    const org_id = `pages-${crypto.randomUUID().slice(0, 8)}`;
+    await api.post("/orgs", { id: org_id, name: org_id });
+    for (let i = 0; i < 5; i++) made.push((await api.post("/leads", { org_id, name: `Lead ${i}` })).body.id);
+    const first = (await api.get(`/leads?org_id=${org_id}&limit=3`)).body.leads;
+    const second = (await api.get(`/leads?org_id=${org_id}&limit=3&before=${first.at(-1).id}`)).body.leads;
     expect([...first, ...second].map((l) => l.id)).toEqual(made.toReversed());
   });
 

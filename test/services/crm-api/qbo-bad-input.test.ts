@@ -70,7 +70,9 @@ describe("an event", () => {
     await t.control("POST", "/companies/-/payments", { amount: 7 });
     const { id } = (await t.post("/invoices", { org_id: "acme", customer: "x", amount_cents: 100 })).body;
     await eventually(async () => (await revenue()) === 700 && (await t.get(`/invoices/${id}`)).body.qbo_id !== null);
-    expect((await inbox()).find((e) => e.id === "bad")).toMatchObject({ processed_at: null, attempts: 1, problem: expect.stringContaining("QuickBooks answered 4") });
+    const putOff = (await inbox()).find((e) => e.id === "bad");
+    expect(putOff).toMatchObject({ processed_at: null, problem: expect.stringContaining("QuickBooks answered 4") });
+    expect(putOff!.attempts).toBeGreaterThan(0);
     expect((await company()).problem).toBeNull();
   });
 });

@@ -84,7 +84,7 @@ describe("connecting", () => {
 
 describe("tokens", () => {
   it("20 concurrent 401s give one refresh", async () => {
-    await connected();
+    await connected({ env: { QBO_SYNC_SECONDS: "86400" } });
     await t.control("POST", "/rotation", { policy: "strict" });
     await t.control("POST", "/expire-access");
     const before = t.standin.oauth.refreshes;

@@ -80,7 +80,7 @@ describe("amounts of QuickBooks", () => {
 });
 
 it("one look for what is gone is enough, however often the time is halved", async () => {
-  await connected();
+  await connected({ env: { QBO_SYNC_SECONDS: "86400" } });
   await t.control("POST", "/webhooks", { enabled: false });
   for (let step = 1; step <= 3; step++) {
     await t.control("POST", "/clock", { offset_seconds: step * 1_000 });

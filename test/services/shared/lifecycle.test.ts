@@ -1,5 +1,5 @@
 /** The end of a service: nobody who merely stays connected can hold it up. */
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
@@ -57,10 +57,14 @@ describe("a service in a process of its own", () => {
   const folder = mkdtempSync(join(tmpdir(), "lifecycle-"));
   const secret = join(folder, "secret");
   writeFileSync(secret, "secret");
+  const children: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill("SIGKILL");
+  });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it.each([
-    ["crm-api", { KAFKA_BROKERS: "127.0.0.1:1", DATA_DIR: folder }],
+    ["crm-api", { KAFKA_BROKERS: "127.0.0.1:1", DATA_DIR: "" }],
     ["crm-events", { KAFKA_BROKERS: "127.0.0.1:1" }],
     ["crm-events-health", { PROM_URL: "http://127.0.0.1:1" }],
     ["simulator", { CRM_API_URL: "http://127.0.0.1:1", TENANTS: '["t"]', ORGS: '[{"id":"acme","name":"Acme"}]' }],
@@ -69,7 +73,9 @@ describe("a service in a process of its own", () => {
   ])("%s ends with 0 on SIGTERM although clients are silent, or stopped half-way", async (name, env) => {
     const port = await freePort();
     const server = new URL(`../../../services/${name}/server.ts`, import.meta.url).pathname;
-    const child = spawn(process.execPath, [server], { env: { PATH: process.env["PATH"], HOST: "127.0.0.1", PORT: String(port), ...env }, stdio: "ignore" });
+    const data = "DATA_DIR" in env && { DATA_DIR: mkdtempSync(join(folder, "data-")) };
+    const child = spawn(process.execPath, [server], { env: { PATH: process.env["PATH"], HOST: "127.0.0.1", PORT: String(port), ...env, ...data }, stdio: "ignore" });
+    children.push(child);
     const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
     while (child.exitCode === null && !(await fetch(`http://127.0.0.1:${port}/healthz`).then(() => true, () => false))) await sleep(50);
     await connected(port);

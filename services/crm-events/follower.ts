@@ -91,7 +91,7 @@ export class Follower {
     if (position.next.length > next.length) return "ahead";
     const at = (p: number) => position.next[p] ?? 0;
     if (next.every((offset, p) => at(p) <= offset && at(p) >= history.from(p))) return undefined;
-    const bounds = await this.#askKafka(() => this.#hub.options.topic.bounds());
+    const bounds = await this.#askKafka(() => this.#hub.options.topic.bounds(position.next));
     if (bounds === undefined) return undefined;
     if (bounds.ends.some((end, p) => at(p) > end)) return "ahead";
     if (bounds.starts.some((start, p) => at(p) < start)) return "expired";

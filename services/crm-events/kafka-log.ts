@@ -35,10 +35,15 @@ export class KafkaLog implements TopicLog {
     });
   }
 
-  bounds(): Promise<{ starts: number[]; ends: number[] }> {
+  bounds(seen: readonly number[] = []): Promise<{ starts: number[]; ends: number[] }> {
+    const calledAt = performance.now();
     return this.#inTurn(async () => {
       // Asked by many at once after a restart, and then answered once.
-      if (this.#bounds === undefined || performance.now() - this.#bounds.at > maxAgeMs) this.#bounds = { value: await this.#reader.bounds(), at: performance.now() };
+      const known = this.#bounds;
+      const good = known !== undefined && performance.now() - known.at <= maxAgeMs && (known.at >= calledAt || seen.every((offset, p) => offset <= (known.value.ends[p] ?? 0)));
+      if (good) return known.value;
+      const at = performance.now();
+      this.#bounds = { value: await this.#reader.bounds(), at };
       return this.#bounds.value;
     });
   }

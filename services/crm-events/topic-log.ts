@@ -20,6 +20,11 @@ export interface TopicLog {
    * @throws any other error when Kafka cannot be reached; the caller tries again
    */
   read(epoch: string, partition: number, from: number): Promise<LogSlice>;
-  /** First offset held and next offset to be written, by partition. @throws when Kafka cannot be reached */
-  bounds(): Promise<{ readonly starts: readonly number[]; readonly ends: readonly number[] }>;
+  /**
+   * First offset held and next offset to be written, by partition; they may be those of a moment ago.
+   * @param seen offsets that a client says it has reached: ends below them are asked for anew, for the client may have been
+   *   given by another replica what was written since
+   * @throws when Kafka cannot be reached
+   */
+  bounds(seen?: readonly number[]): Promise<{ readonly starts: readonly number[]; readonly ends: readonly number[] }>;
 }

@@ -31,6 +31,8 @@ describe.skipIf(kafkaMissing)("a topic", () => {
     await broker?.stop();
   });
 
+  const timesSaid = (message: string) => replica.lines.filter((line) => line["message"] === message).length;
+
   const open = (lastEventId?: string) => {
     const client = new SseClient(replica.port, { lastEventId });
     return client.until(({ parser }) => parser.retry !== undefined);
@@ -42,11 +44,13 @@ describe.skipIf(kafkaMissing)("a topic", () => {
     for (let i = 0; i < 10; i++) await producer.send(Array.from({ length: 10 }, (_, j) => producer.event("old", i * 10 + j)));
     await live.until(({ events }) => events.length === 100);
     const partition = parsePosition(live.parser.lastEventId)!.next.findIndex((next, p) => next > begin.next[p]!);
-    const at = (offset: number) => formatPosition({ epoch: begin.epoch, next: begin.next.map((next, p) => (p === partition ? offset : next)) });
+    // Offsets from where the topic ended: a first attempt may have left messages in it.
+    const first = begin.next[partition]!;
+    const at = (offset: number) => formatPosition({ epoch: begin.epoch, next: begin.next.map((next, p) => (p === partition ? first + offset : next)) });
 
     const before = await open(at(20));
     await before.until(({ events }) => events.length === 80);
-    await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: 50n }] }] });
+    await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: BigInt(first + 50) }] }] });
     const held = await open(at(50));
     await held.until(({ events }) => events.length === 50);
     expect(held.events.map(({ data }) => JSON.parse(data).data.sequence)).toEqual(Array.from({ length: 50 }, (_, i) => 50 + i));
@@ -59,6 +63,27 @@ describe.skipIf(kafkaMissing)("a topic", () => {
     for (const client of [live, before, held, gone, ahead]) {
       if (client !== gone && client !== ahead) expect(client.gaps).toEqual([]);
       client.cut();
+    }
+  });
+
+  test("that has grown since Kafka was asked last gives all that a position of just now lacks", { timeout: 60_000 }, async () => {
+    const live = await open();
+    const begin = parsePosition(live.parser.lastEventId)!;
+    const send = (from: number, count: number) => producer.send(Array.from({ length: count }, (_, i) => producer.event("grown", from + i)));
+    await send(0, 40);
+    await live.until(({ events }) => events.length === 40);
+    const partition = parsePosition(live.parser.lastEventId)!.next.findIndex((next, p) => next > begin.next[p]!);
+    const at = (offset: number) => formatPosition({ epoch: begin.epoch, next: begin.next.map((next, p) => (p === partition ? next + offset : next)) });
+    // Older than the replica's history, so that it asks Kafka where the topic ends.
+    const earlier = await open(at(5));
+    await earlier.until(({ events }) => events.length === 35);
+    await send(40, 40);
+    await live.until(({ events }) => events.length === 80);
+    const client = await open(at(50));
+    await client.until(({ events }) => events.length === 30);
+    for (const each of [live, earlier, client]) {
+      expect(each.gaps).toEqual([]);
+      each.cut();
     }
   });
 
@@ -86,13 +111,20 @@ describe.skipIf(kafkaMissing)("a topic", () => {
   test("that is deleted and made again is another one: streams are told, and go on with it", { timeout: 120_000 }, async () => {
     const live = await open();
     const before = live.parser.lastEventId;
+    // A first attempt may have been told and assigned all this already, and so this one has another number of partitions.
+    const partitions = parsePosition(before)!.next.length + 1;
+    const [waits, assignments] = [timesSaid("waiting for the topic"), timesSaid("assigned")];
     await admin.deleteTopics({ topics: [topic] });
-    await until(() => replica.said("waiting for the topic"), 60_000);
-    await admin.createTopics({ topics: [topic], partitions: 3, replicas: 1 });
+    try {
+      await until(() => timesSaid("waiting for the topic") > waits, 60_000);
+    } finally {
+      // Without it a second attempt, and the next case, would have none.
+      await admin.createTopics({ topics: [topic], partitions, replicas: 1 });
+    }
     await live.until(({ gaps }) => gaps.length === 1, 60_000);
     expect(live.gaps[0]).toMatchObject({ reason: "epoch", from: before });
     expect(parsePosition(live.gaps[0]!.to)!.epoch).not.toBe(parsePosition(before)!.epoch);
-    await until(() => replica.lines.filter(({ message }) => message === "assigned").length > 1 && (replica.lines.findLast(({ message }) => message === "assigned")!["partitions"] as number[]).length === 3, 60_000);
+    await until(() => timesSaid("assigned") > assignments && (replica.lines.findLast(({ message }) => message === "assigned")!["partitions"] as number[]).length === partitions, 60_000);
     const handled = await replica.metric("crm_events_messages_total");
     const fresh = new TestProducer(broker);
     await fresh.sendUntilAcknowledged(Array.from({ length: 30 }, (_, i) => fresh.event(`k${i}`, i)));

@@ -69,6 +69,9 @@ describe.skipIf(missing.length > 0)("Kafka and its exporter, both offline images
   const id = randomBytes(4).toString("hex");
   const names = { network: `offline-${id}`, kafka: `offline-${id}-kafka`, exporter: `offline-${id}-exporter` };
 
+  /** The topic with five messages; each attempt makes one of its own. */
+  let orders = "";
+
   const tool = (script: string, ...args: string[]): string => docker("exec", names.kafka, `/opt/kafka/bin/${script}`, "--bootstrap-server", "kafka:9092", ...args);
   const scrape = (): string[] => docker("exec", names.exporter, "wget", "-q", "-O", "-", "http://127.0.0.1:9308/metrics").split("\n");
 
@@ -113,21 +116,22 @@ describe.skipIf(missing.length > 0)("Kafka and its exporter, both offline images
   });
 
   test("what is produced is consumed, and the exporter shows what is left", async () => {
-    tool("kafka-topics.sh", "--create", "--topic", "orders", "--partitions", "2");
-    execFileSync("docker", ["exec", "-i", names.kafka, "/opt/kafka/bin/kafka-console-producer.sh", "--bootstrap-server", "kafka:9092", "--topic", "orders"], { input: "a\nb\nc\nd\ne\n", stdio: "pipe" });
-    const consumed = tool("kafka-console-consumer.sh", "--topic", "orders", "--group", "readers", "--from-beginning", "--max-messages", "2", "--timeout-ms", "30000");
+    orders = `orders-${randomBytes(4).toString("hex")}`;
+    tool("kafka-topics.sh", "--create", "--topic", orders, "--partitions", "2");
+    execFileSync("docker", ["exec", "-i", names.kafka, "/opt/kafka/bin/kafka-console-producer.sh", "--bootstrap-server", "kafka:9092", "--topic", orders], { input: "a\nb\nc\nd\ne\n", stdio: "pipe" });
+    const consumed = tool("kafka-console-consumer.sh", "--topic", orders, "--group", "readers", "--from-beginning", "--max-messages", "2", "--timeout-ms", "30000");
     expect(consumed.trim().split("\n")).toHaveLength(2);
-    for (const group of ["readers", "hidden-readers"]) tool("kafka-consumer-groups.sh", "--group", group, "--topic", "orders:0,1", "--reset-offsets", "--to-earliest", "--execute");
-    const lines = await scrapeUntil('kafka_consumergroup_lag_sum{consumergroup="readers",topic="orders"} 5');
-    expect(lines).toContain('kafka_topic_partitions{topic="orders"} 2');
+    for (const group of ["readers", "hidden-readers"]) tool("kafka-consumer-groups.sh", "--group", group, "--topic", `${orders}:0,1`, "--reset-offsets", "--to-earliest", "--execute");
+    const lines = await scrapeUntil(`kafka_consumergroup_lag_sum{consumergroup="readers",topic="${orders}"} 5`);
+    expect(lines).toContain(`kafka_topic_partitions{topic="${orders}"} 2`);
     expect(lines).toContain('kafka_consumergroup_members{consumergroup="readers"} 0');
-    const ends = lines.filter((line) => line.startsWith('kafka_topic_partition_current_offset{topic="orders"')).map((line) => Number(line.split(" ")[1]));
+    const ends = lines.filter((line) => line.startsWith(`kafka_topic_partition_current_offset{topic="${orders}"`)).map((line) => Number(line.split(" ")[1]));
     expect(ends.reduce((sum, end) => sum + end, 0)).toBe(5);
     expect(lines.some((line) => line.includes("hidden-readers"))).toBe(false);
   });
 
   test("a partition without a commit has lag -1", async () => {
-    tool("kafka-topics.sh", "--create", "--topic", "half", "--partitions", "2");
+    tool("kafka-topics.sh", "--create", "--if-not-exists", "--topic", "half", "--partitions", "2");
     tool("kafka-consumer-groups.sh", "--group", "half-readers", "--topic", "half:0", "--reset-offsets", "--to-earliest", "--execute");
     const lines = await scrapeUntil('kafka_consumergroup_lag{consumergroup="half-readers",topic="half",partition="1"} -1');
     expect(lines).toContain('kafka_consumergroup_lag{consumergroup="half-readers",topic="half",partition="0"} 0');
@@ -136,11 +140,14 @@ describe.skipIf(missing.length > 0)("Kafka and its exporter, both offline images
 
   test("while the broker is gone the exporter answers without its series; afterwards data and series are back", async () => {
     docker("kill", names.kafka);
-    const lines = scrape();
-    expect(lines).toContain("kafka_brokers 0");
-    expect(lines.some((line) => line.startsWith("kafka_topic_"))).toBe(false);
-    docker("start", names.kafka);
-    await scrapeUntil('kafka_consumergroup_lag_sum{consumergroup="readers",topic="orders"} 5');
+    try {
+      const lines = scrape();
+      expect(lines).toContain("kafka_brokers 0");
+      expect(lines.some((line) => line.startsWith("kafka_topic_"))).toBe(false);
+    } finally {
+      docker("start", names.kafka);
+    }
+    await scrapeUntil(`kafka_consumergroup_lag_sum{consumergroup="readers",topic="${orders}"} 5`);
   });
 
   test("a broker that hangs does not hang the exporter", async () => {

@@ -85,10 +85,10 @@ describe.skipIf("missing" in found)("against the real Alertmanager", () => {
     const tenants = ["a", "b"].map((tenant) => ({ ...labelsOf("LowConfidenceSpike"), tenant }));
     const firing = [...partitions, ...tenants, labelsOf("TargetDown"), { alertname: "Foreign", team: "crm" }];
     await fire(firing);
-    const wanted = evaluate(routes, firing).notifications.map((n) => [n.destination.receiver, n.group, n.alerts.length]);
-    const groups = (await am.groups()).map((g) => [g.receiver.name, g.labels, g.alerts.length]);
-    const order = (list: unknown[]) => list.map((entry) => JSON.stringify(entry)).sort();
-    expect(order(groups.map(([name, labels, count]) => [name, Object.entries(labels as Labels).sort(), count]))).toEqual(order(wanted.map(([name, labels, count]) => [name, Object.entries(labels as Labels).sort(), count])));
+    const wanted = evaluate(routes, firing).notifications.map((n) => [n.destination.receiver, n.group, n.alerts.length] as const);
+    const order = (list: readonly (readonly [string, Labels, number])[]) => list.map(([name, labels, count]) => JSON.stringify([name, Object.entries(labels).sort(), count])).sort();
+    // The API shows alerts a moment before they are in their groups.
+    await expect.poll(async () => order((await am.groups()).map((g) => [g.receiver.name, g.labels, g.alerts.length])), { timeout: 5_000 }).toEqual(order(wanted));
   });
 
   const pairs = routes.inhibitions.flatMap((rule) => rule.targets.map((target): [string, string, string[]] => [rule.source, target, [...rule.equal]]));

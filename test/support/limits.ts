@@ -36,8 +36,15 @@ function findReason(): string | undefined {
   const probe = join(root, version === 1 ? "memory" : "", `crm-probe-${process.pid}`);
   try {
     mkdirSync(probe);
-    if (version === 2) writeFileSync(join(probe, "memory.max"), "67108864");
-    rmdirSync(probe);
+    try {
+      // Of version 2 a group has only the controllers that the group above passes on.
+      if (version === 2) {
+        writeFileSync(join(probe, "memory.max"), "67108864");
+        writeFileSync(join(probe, "cpu.max"), "50000 100000");
+      }
+    } finally {
+      rmdirSync(probe);
+    }
     return undefined;
   } catch (error) {
     return `control groups cannot be made here (${(error as NodeJS.ErrnoException).code})`;
@@ -83,7 +90,8 @@ export function spawnLimited(command: string, args: readonly string[], limits: L
       kill();
       await exited;
       process.off("exit", kill);
-      for (const group of groups) rmdirSync(group);
+      // The CPU's two controllers often are one folder under two names.
+      for (const group of groups) if (existsSync(group)) rmdirSync(group);
     },
   };
 }

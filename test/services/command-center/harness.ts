@@ -15,7 +15,7 @@ export async function freePort(): Promise<number> {
 
 /** `/qbo/status` of one connected company. */
 export function qboStatus(company: Record<string, unknown>) {
-  const times = { last_sync_at: new Date(Date.now() - 95_000).toISOString(), refresh_token_expires_at: new Date(Date.now() + 99 * 86_400_000).toISOString() };
+  const times = { last_sync_at: new Date(Date.now() - 62_000).toISOString(), refresh_token_expires_at: new Date(Date.now() + 99 * 86_400_000).toISOString() };
   return { state: "connected", environment: "stand-in", connect_path: "/qbo/connect", companies: [{ org_id: "acme", realm_id: "9130347", state: "connected", ...times, webhook_events_waiting: 0, writes_waiting: 0, writes_failed: 0, problem: null, ...company }] };
 }
 
@@ -94,6 +94,17 @@ export class Stack {
     const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
     child.kill(signal);
     return ended;
+  }
+
+  /** Brings back whatever a case that failed has left stopped. */
+  async startAll(): Promise<void> {
+    for (const source of this.sources) {
+      await source.start().catch((error: NodeJS.ErrnoException) => {
+        // It runs: its own port is taken, by itself.
+        if (error.code !== "EADDRINUSE") throw error;
+      });
+    }
+    if (this.#process === undefined || this.#process.exitCode !== null || this.#process.signalCode !== null) await this.startService();
   }
 
   async stop(): Promise<void> {

@@ -162,8 +162,9 @@ function compare(state: State, messages: readonly TopicMessage[]): number {
 
 function expectConsistent(state: State, acknowledged: Acknowledged): void {
   const ids = (rows: readonly { id: string }[]) => new Set(rows.map((r) => r.id));
-  expect([...acknowledged.invoices].filter((id) => !ids(state.invoices).has(id))).toEqual([]);
-  expect([...acknowledged.payments].filter((id) => !ids(state.payments).has(id))).toEqual([]);
+  const [invoices, payments] = [ids(state.invoices), ids(state.payments)];
+  expect([...acknowledged.invoices].filter((id) => !invoices.has(id))).toEqual([]);
+  expect([...acknowledged.payments].filter((id) => !payments.has(id))).toEqual([]);
   const total = (kind: string) => state.totals.find((t) => t.kind === kind);
   expect(total("invoice_created")?.count).toBe(state.invoices.length);
   expect(total("invoice_paid")?.count).toBe(state.invoices.filter((i) => i.status === "paid").length);

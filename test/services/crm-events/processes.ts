@@ -75,10 +75,22 @@ export class EventsProcess {
   }
 }
 
-/** Waits for a condition. @throws Error after `ms`, with `detail` */
+/**
+ * Waits for a condition; one that throws does not hold yet, as when a broker or a replica is asked that is just coming back.
+ * @throws Error after `ms`, with `detail` and what the condition threw last
+ */
 export async function until(condition: () => boolean | Promise<boolean>, ms = 30_000, detail: () => unknown = () => ""): Promise<void> {
-  for (const end = Date.now() + ms; !(await condition()); await sleep(50)) {
-    if (Date.now() > end) throw new Error(`waited in vain for ${condition}: ${detail()}`);
+  let last: unknown;
+  const holds = async () => {
+    try {
+      return await condition();
+    } catch (error) {
+      last = error;
+      return false;
+    }
+  };
+  for (const end = Date.now() + ms; !(await holds()); await sleep(50)) {
+    if (Date.now() > end) throw new Error(`waited in vain for ${condition}: ${detail()}`, { cause: last });
   }
 }
 

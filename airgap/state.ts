@@ -75,8 +75,9 @@ function take(lock: string): boolean {
 function holderLives(lock: string): boolean {
   try {
     const holder = readFileSync(lock, "utf8");
-    // Empty: just made, its owner is about to write into it.
-    return holder === "" || holder === identity(Number(holder.split(" ")[0]));
+    // Empty: just made, its owner is about to write into it, unless the disk was full then or the power went.
+    if (holder === "") return Date.now() - statSync(lock).mtimeMs < 10_000;
+    return holder === identity(Number(holder.split(" ")[0]));
   } catch {
     return false;
   }

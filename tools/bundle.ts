@@ -78,14 +78,18 @@ function bundledHash(name: string): string | undefined {
   }
 }
 
-/** Puts the fresh bundle in place; another build that was first with the same sources is as good. */
+/** Puts the fresh bundle in place; another build that was first with the same sources is as good, and may be on its way into an image. */
 function replaceFolder(fresh: string, name: string, hash: string): void {
+  if (bundledHash(name) === hash) return;
   const target = bundleFolder(name);
-  rmSync(target, { recursive: true, force: true });
+  const old = `${fresh}.old`;
   try {
+    if (existsSync(target)) renameSync(target, old);
     renameSync(fresh, target);
   } catch (error) {
     if (bundledHash(name) !== hash) throw error;
+  } finally {
+    rmSync(old, { recursive: true, force: true });
   }
 }
 

@@ -1,5 +1,5 @@
 /** `make up` without the Pulumi CLI: the rendered Compose file. */
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ensureCompose } from "../airgap/compose.ts";
 import { ensureEngine } from "../airgap/engine.ts";
@@ -14,7 +14,7 @@ import { root } from "./service-sources.ts";
 import type { Overrides } from "./stacks.ts";
 
 /** Seconds until every program must be healthy. */
-const healthySeconds = 300;
+export const healthySeconds = 300;
 
 /** What was applied last, as hashes: the whole of it, and each part's secrets. */
 export interface Applied {
@@ -23,7 +23,7 @@ export interface Applied {
 }
 
 /** Names of the programs that the stack runs. */
-const expectedOf = (s: Settings): string[] => partsOf(s).flatMap((part) => replicaNames(part, replicasOf(s, part)));
+export const expectedOf = (s: Settings): string[] => partsOf(s).flatMap((part) => replicaNames(part, replicasOf(s, part)));
 
 /** Applies the stack, unless it is already what runs. @throws Error with the words of each loader that refuses its files */
 export async function upWithCompose(s: Settings, overrides: Overrides): Promise<void> {
@@ -38,6 +38,8 @@ export async function upWithCompose(s: Settings, overrides: Overrides): Promise<
   }
   const { command } = await ensureCompose(await ensureEngine());
   const start = Date.now();
+  // From here on what runs is not what was applied last, until all of this is.
+  rmSync(record, { force: true });
   try {
     foreground(command[0], [...command.slice(1), "--project-directory", out, "-f", join(out, "compose.yaml"), "-p", prefix, "up", "-d", "--remove-orphans"]);
   } catch (error) {

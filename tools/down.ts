@@ -24,6 +24,17 @@ async function unnamedVolumes(containers: readonly string[]): Promise<ReadonlySe
   return new Set((await lines(["inspect", "--format", format, ...containers])).filter((name) => /^[0-9a-f]{64}$/.test(name)));
 }
 
+/** Stops containers and removes them, with the volumes that are nobody's without them. */
+async function removeContainers(containers: readonly string[]): Promise<void> {
+  if (containers.length === 0) return;
+  const unnamed = await unnamedVolumes(containers);
+  await run("docker", ["stop", "--time", "30", ...containers]);
+  await run("docker", ["rm", "--force", "--volumes", ...containers]);
+  // Compose hands them on to a container that replaces another, and the engine then takes them for named ones.
+  const left = (await lines(["volume", "ls", "--quiet"])).filter((name) => unnamed.has(name));
+  if (left.length > 0) await run("docker", ["volume", "rm", ...left]);
+}
+
 /**
  * Removes what the CLI does not know of.
  * @param unknown why there should be no stack by this name; then something must be there to remove
@@ -33,14 +44,7 @@ async function removeByLabel(stack: string, data: boolean, unknown: string | und
   const prefix = `crm-${stack}`;
   const { containers, volumes } = await found(prefix);
   if (unknown !== undefined && containers.length + volumes.length === 0) throw new Error(unknown);
-  if (containers.length > 0) {
-    const unnamed = await unnamedVolumes(containers);
-    await run("docker", ["stop", "--time", "30", ...containers]);
-    await run("docker", ["rm", "--force", "--volumes", ...containers]);
-    // Compose hands them on to a container that replaces another, and the engine then takes them for named ones.
-    const left = (await lines(["volume", "ls", "--quiet"])).filter((name) => unnamed.has(name));
-    if (left.length > 0) await run("docker", ["volume", "rm", ...left]);
-  }
+  await removeContainers(containers);
   const gone = volumes.filter((name) => data || !name.endsWith("-data"));
   if (gone.length > 0) await run("docker", ["volume", "rm", ...gone]);
   for (const network of await lines(["network", "ls", "--format", "{{.Name}}"])) {
@@ -65,6 +69,8 @@ async function destroyWithPulumi(stack: string, data: boolean): Promise<boolean>
   const resources = (JSON.parse(known.stdout) as { name: string; resourceCount?: number }[]).find((s) => s.name === stack || s.name.endsWith(`/${stack}`))?.resourceCount;
   if (!resources) return false;
   unlock(stack);
+  // What an update that was killed has left is in no state, and holds volumes and networks; what is in it may be gone.
+  await removeContainers((await found(`crm-${stack}`)).containers);
   const part = data ? [] : ["--target", "**docker:index/container:Container::**", "--target", `**docker:index/volume:Volume::crm-${stack}-*-secrets`];
   const { status } = spawnSync(pulumi.program, ["destroy", "--yes", "--skip-preview", "--stack", stack, "--config-file", file, ...part], { cwd: root, stdio: "inherit", env: { ...process.env, ...env } });
   if (status !== 0) throw new Error(`pulumi destroy failed with code ${status}`);

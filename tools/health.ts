@@ -52,6 +52,12 @@ export async function waitHealthy(prefix: string, expected: readonly string[], s
 
 const tail = (container: string, lines = 10) => run("sh", ["-c", 'docker logs --tail "$2" "$1" 2>&1', "sh", container, String(lines)]);
 
+/** Names of the loaders that did not end well, or were never started. */
+export async function failedLoaders(prefix: string): Promise<string[]> {
+  const lines = (await run("docker", ["ps", "--all", "--format", "{{.Names}}|{{.Status}}", "--filter", `label=crm.stack=${prefix}`])).split("\n");
+  return lines.map((line) => line.split("|") as [string, string?]).filter(([name, status = ""]) => name.endsWith("-loader") && !status.startsWith("Exited (0)")).map(([name]) => name);
+}
+
 /** What each loader that has failed said, under its name; Compose itself prints a code at most. */
 export async function loaderReports(prefix: string): Promise<string[]> {
   const names = (await run("docker", ["ps", "--all", "--format", "{{.Names}}", "--filter", `label=crm.stack=${prefix}`])).split("\n").filter((name) => name.endsWith("-loader"));

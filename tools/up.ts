@@ -5,9 +5,10 @@ import { say } from "../airgap/process.ts";
 import type { Settings } from "../components/settings/schema.ts";
 import { parts, speaksTls, type PartName } from "../components/topology.ts";
 import { parseOverrides } from "../render/arguments.ts";
-import { upWithCompose } from "./compose.ts";
+import { expectedOf, healthySeconds, upWithCompose } from "./compose.ts";
 import { foreground } from "./foreground.ts";
 import { gate } from "./gate.ts";
+import { allHealthy, failedLoaders, waitHealthy } from "./health.ts";
 import { prepareImages } from "./images.ts";
 import { ensureStack, findPulumi, pulumiEnv, stackFile, unlock } from "./pulumi.ts";
 import { settingsOf, type Overrides } from "./stacks.ts";
@@ -20,15 +21,19 @@ function upArguments(argv: readonly string[]): { stack: string; overrides: Overr
 }
 
 /**
- * With the CLI: `pulumi up` on state and a stack file of this folder's own. After an update that was killed the engine is
- * asked first, because a container may be gone that the state still holds.
+ * With the CLI: `pulumi up` on state and a stack file of this folder's own. After an update that was killed, and when
+ * something is not healthy, the engine is asked first, because a container may be gone that the state still holds; and a
+ * loader that failed runs again, because what failed may have passed.
  */
-async function upWithPulumi(program: string, stack: string, overrides: Overrides): Promise<void> {
+async function upWithPulumi(program: string, s: Settings, overrides: Overrides): Promise<void> {
   const env = pulumiEnv();
-  await ensureStack(program, stack, env);
-  const file = stackFile(stack, overrides);
-  const refresh = unlock(stack) ? ["--refresh"] : [];
-  foreground(program, ["up", "--yes", ...refresh, "--stack", stack, "--config-file", file], env);
+  await ensureStack(program, s.stack, env);
+  const file = stackFile(s.stack, overrides);
+  const prefix = `crm-${s.stack}`;
+  const refresh = unlock(s.stack) || !(await allHealthy(prefix, expectedOf(s))) ? ["--refresh"] : [];
+  const again = (await failedLoaders(prefix)).flatMap((name) => ["--replace", `**::${name}`]);
+  foreground(program, ["up", "--yes", ...refresh, ...again, "--stack", s.stack, "--config-file", file], env);
+  await waitHealthy(prefix, expectedOf(s), healthySeconds);
 }
 
 /** Seconds that the consumer group may be not ready for after an update; a new one is watched for minutes before it is ready. */
@@ -62,7 +67,7 @@ async function main(argv: readonly string[]): Promise<void> {
   await ensureEngine();
   const overrides = await prepareImages(stack, given);
   const pulumi = compose ? { missing: "Compose was asked for" } : await findPulumi();
-  if ("program" in pulumi) await upWithPulumi(pulumi.program, stack, overrides);
+  if ("program" in pulumi) await upWithPulumi(pulumi.program, settingsOf(stack, overrides), overrides);
   else {
     say(`${pulumi.missing}: applying the rendered Compose file instead`);
     await upWithCompose(settingsOf(stack, overrides), overrides);

@@ -180,13 +180,13 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
         wait: true,
         waitTimeout: 300,
       },
-      { ...this.owned(name, opts.parent), dependsOn: opts.loaded.apply((l) => [...l, ...dependsOn]), replaceOnChanges: ["healthcheck"], replacementTrigger: opts.restartFor },
+      { ...this.owned(name, opts.parent), dependsOn: opts.loaded.apply((l) => [...l, ...dependsOn]), replaceOnChanges: [...retried, "healthcheck"], replacementTrigger: opts.restartFor },
     );
   }
 
   /** A name is free before it is taken again: by the old container, and by one that an interrupted update left behind. */
   private owned(name: string, parent: pulumi.Resource): pulumi.CustomResourceOptions {
-    return { parent, deleteBeforeReplace: true, hooks: beforeCreate(() => removeContainer(name, this.args.prefix)) };
+    return { parent, deleteBeforeReplace: true, replaceOnChanges: [...retried], hooks: beforeCreate(() => removeContainer(name, this.args.prefix)) };
   }
 
   /** What every container has, loaders included. */
@@ -215,17 +215,25 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
   }
 }
 
+/**
+ * The engine's own key for a creation that failed half way: a port that was taken, a program that did not become healthy.
+ * Without it the next update would find the container in the state and take it for good.
+ */
+const retried = ["#initerror"];
+
 /** A preview creates nothing, and the recording runtime of render/ knows no hooks. */
 const beforeCreate = (work: () => Promise<void>): pulumi.ResourceHookBinding | undefined => (pulumi.runtime.isDryRun() ? undefined : { beforeCreate: [work] });
 
 /**
  * The loader, once it has ended well. The provider only notes how a one-shot ended; here that becomes a failed update,
- * on a repeated one too, because the note is in the state. A preview can only warn.
+ * on a repeated one too, because the note is in the state. One that was created and never started has said nothing, and
+ * has code 0 after a refresh. A preview can only warn.
  */
 function succeeded(loader: Container): pulumi.Output<Container> {
   return pulumi.all([loader.name, loader.exitCode, loader.containerLogs]).apply(([name, code, logs]) => {
-    if (code === 0 || code === undefined) return loader;
-    const message = `${name} ended with code ${code}:\n${logs ?? ""}\nmend the configuration, or run the loader again with: pulumi up --replace '**::${name}'`;
+    if (pulumi.runtime.isDryRun() ? !code : code === 0 && logs) return loader;
+    const end = code ? `ended with code ${code}` : "has not run";
+    const message = `${name} ${end}:\n${logs ?? ""}\nmend the configuration, or run the loader again with: pulumi up --replace '**::${name}'`;
     if (!pulumi.runtime.isDryRun()) throw new pulumi.RunError(message);
     void pulumi.log.warn(message);
     return loader;

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
 import { digest, exclusively, once, statePath } from "../../airgap/state.ts";
 
@@ -40,6 +40,15 @@ describe("making a thing once", () => {
     await Promise.all([once(name, "a", make), once(name, "a", make), once(name, "a", make)]);
     expect(count()).toBe(1);
   });
+});
+
+test("an empty lock counts only for the moment in which its owner writes into it", async () => {
+  const lock = statePath(`${name}.lock`);
+  mkdirSync(statePath(`test-${process.pid}`), { recursive: true });
+  writeFileSync(lock, "");
+  const minuteAgo = Date.now() / 1000 - 60;
+  utimesSync(lock, minuteAgo, minuteAgo);
+  expect(await exclusively(name, async () => "done")).toBe("done");
 });
 
 test("a lock whose process is gone does not count", async () => {

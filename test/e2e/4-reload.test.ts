@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startedAt, at, command, emptyInbox, getJson, inbox, prefix, root, sleep, stackName, textOf, until, up } from "../support/stack.ts";
+import { startedAt, at, command, emptyInbox, getJson, inbox, prefix, root, sleep, stackName, textOf, until, up, upAndKill } from "../support/stack.ts";
 import { ensureCompose } from "../../airgap/compose.ts";
 import { ensureEngine } from "../../airgap/engine.ts";
 
@@ -43,6 +43,16 @@ describe("hot reload", () => {
     const { code, output } = await up("--compose", "--set", 'slackChannels={"ops":"#ops-drill"}');
     expect(code, output).toBe(0);
     expect((await getJson(at("alertmanager", "/api/v2/status"))).config.original).toContain("#ops-drill");
+    expect(await starts()).toEqual(before);
+  });
+
+  it("takes back what an update that was killed half way has changed", async () => {
+    const rule = await ruleOf("OutboxStuck");
+    await upAndKill(async () => (await ruleOf("OutboxStuck"))!.includes("> 124"), "--compose", "--set", 'thresholds={"outboxAgeSeconds":124}', "--set", 'slackChannels={"ops":"#ops-drill"}');
+    const { code, output } = await up("--compose", "--set", 'slackChannels={"ops":"#ops-drill"}');
+    expect(code, output).toBe(0);
+    expect(rule).not.toContain("> 124");
+    expect(await ruleOf("OutboxStuck")).toBe(rule);
     expect(await starts()).toEqual(before);
   });
 

@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseDocument } from "yaml";
@@ -86,6 +88,21 @@ describe.skipIf(why)("pulumi on a Docker engine", { timeout: 600_000 }, () => {
     const { code, output } = await stack.run("stack", "export", "--show-secrets");
     expect(code).toBe(0);
     expect(differences(renderedInputs(stack), inputsOfState(output))).toEqual([]);
+  });
+
+  it("starts a program at the next up whose port was taken at the last", async () => {
+    await docker("rm", "--force", `${prefix}-alertmanager`);
+    const taken = createServer().listen(portOffset + 9093, "127.0.0.1");
+    await once(taken, "listening");
+    try {
+      const { code, output } = await up("--refresh");
+      expect(code, output).not.toBe(0);
+    } finally {
+      taken.close();
+    }
+    const { code, output } = await up();
+    expect(code, output).toBe(0);
+    expect((await getJson<{ cluster: object }>(at(9093, "/api/v2/status"))).cluster).toBeDefined();
   });
 
   it("has all programs healthy", async () => {

@@ -10,11 +10,11 @@ import { root } from "../components/settings/support.ts";
 const script = `
 import * as pulumi from "@pulumi/pulumi";
 import { tinyWorkload } from "${root}test/support/kubernetes-samples.ts";
-const { exitCode, preview } = JSON.parse(process.argv[1]);
+const { exitCode, preview, logs } = JSON.parse(process.argv[1]);
 const created = [];
 const newResource = ({ name, inputs }) => {
   created.push(name);
-  return { id: name, state: { ...inputs, ...(name.endsWith("-config-loader") && { exitCode, containerLogs: "line 7: no such field" }) } };
+  return { id: name, state: { ...inputs, ...(name.endsWith("-config-loader") && { exitCode, containerLogs: logs }) } };
 };
 process.on("exit", () => console.log(JSON.stringify(created)));
 await pulumi.runtime.setMocks({ newResource, call: () => ({}) }, "project", "sample", true);
@@ -25,8 +25,8 @@ pulumi.runtime._setIsDryRun(preview);
 await pulumi.runtime.disconnect();
 `;
 
-function run(exitCode: number | undefined, preview: boolean) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script, JSON.stringify({ exitCode, preview })], { cwd: root, encoding: "utf8" });
+function run(exitCode: number | undefined, preview: boolean, logs = "line 7: no such field") {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script, JSON.stringify({ exitCode, preview, logs })], { cwd: root, encoding: "utf8" });
   const [created = "[]"] = stdout.trim().split("\n").slice(-1);
   return { code: status, output: stdout + stderr, created: JSON.parse(created) as string[] };
 }
@@ -47,6 +47,16 @@ describe("a loader that ended with", () => {
     expect(output).toContain(`${loader} ended with code ${exitCode}:\nline 7: no such field\n`);
     expect(output).toContain(`pulumi up --replace '**::${loader}'`);
     expect(created).toContain(loader);
+    expect(created).not.toContain(program);
+  });
+
+  it.each([
+    ["a creation that failed half way", undefined],
+    ["a refresh after it", 0],
+  ])("nothing, because it has never run, fails the update after %s", (_, exitCode) => {
+    const { code, output, created } = run(exitCode, false, "");
+    expect(code).not.toBe(0);
+    expect(output).toContain(`${loader} has not run:`);
     expect(created).not.toContain(program);
   });
 

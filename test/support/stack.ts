@@ -104,5 +104,17 @@ export async function up(...args: string[]): Promise<{ code: number; output: str
   return { code: code ?? -1, output };
 }
 
+/** Starts an update and kills it, with all that it has started, once `when` holds. */
+export async function upAndKill(when: () => Promise<boolean>, ...args: string[]): Promise<void> {
+  const child = spawn(process.execPath, ["tools/up.ts", stackName, ...args], { cwd: root, stdio: "ignore", detached: true });
+  const ended = once(child, "close");
+  try {
+    await until("the moment to kill the update", 120, when);
+  } finally {
+    if (child.exitCode === null) process.kill(-child.pid!, "SIGKILL");
+    await ended;
+  }
+}
+
 /** When a container was last started. */
 export const startedAt = async (part: string): Promise<string> => (await docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", `${prefix}-${part}`)).trim();

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { appliedOf, changedSecrets, readApplied, restartForSecrets } from "../../tools/compose.ts";
-import { loaderReports } from "../../tools/health.ts";
+import { failedLoaders, loaderReports } from "../../tools/health.ts";
 import { fakeDocker, type FakeDocker } from "../support/fake-docker.ts";
 
 let folder: string;
@@ -79,4 +79,9 @@ it("shows what each loader that failed has said, and no other", async () => {
     logs) echo "words of $4"; echo "more" >&2;;
   esac`);
   expect(await loaderReports("crm-dev")).toEqual(["crm-dev-prometheus-config-loader ended with code 3:\nwords of crm-dev-prometheus-config-loader\nmore", "crm-dev-blackbox-config-loader ended with code 127 no such file:\nwords of crm-dev-blackbox-config-loader\nmore"]);
+});
+
+it("names the loaders that are to run again: those that failed or never ran", async () => {
+  docker = fakeDocker(`printf '%s\\n' 'crm-dev-a-config-loader|Exited (0) 2 days ago' 'crm-dev-b-config-loader|Exited (4) 2 days ago' 'crm-dev-c-secrets-loader|Created' 'crm-dev-kafka|Exited (1) 1 minute ago'`);
+  expect(await failedLoaders("crm-dev")).toEqual(["crm-dev-b-config-loader", "crm-dev-c-secrets-loader"]);
 });

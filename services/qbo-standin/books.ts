@@ -170,6 +170,8 @@ export class Books {
     // As the real ones, these books know nothing below a cent.
     const asked = given.Line.reduce((sum, line) => sum + cents(line.Amount), 0);
     if (asked > total) throw new QboRefusal("6070", "Amount applied is more than the payment", "The lines exceed TotalAmt.");
+    const strangers = given.Line.flatMap((line) => line.LinkedTxn).filter((txn) => this.find(this.invoices, txn.TxnId).CustomerRef.value !== customer.value);
+    if (strangers.length > 0) throw new QboRefusal("6000", "A business validation error has occurred while processing your request", "Business Validation Error: a payment can only be linked to invoices of its own customer.");
     const lines = this.#applicable(given.Line);
     const applied = lines.reduce((sum, line) => sum + cents(line.Amount), 0);
     const targets = lines.flatMap((line) => line.LinkedTxn.map((txn) => ({ invoice: this.find(this.invoices, txn.TxnId), amount: line.Amount })));

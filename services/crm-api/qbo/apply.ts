@@ -46,7 +46,18 @@ export async function applyDeletion(u: Unit, company: Company, entity: EntityNam
     return;
   }
   const payment = await findPayment(u, company, qboId);
-  if (payment !== undefined) await adjustPayment(u, payment, 0);
+  if (payment !== undefined) await adjustPayment(u, company, payment, 0);
+}
+
+/**
+ * Has an invoice's balance looked at once more. While a write waited it was not; and what was paid is not certain when the
+ * invoice's copy was taken over before that of a payment which was corrected with it.
+ */
+export async function readAnew(u: Unit, company: Pick<Company, "realm_id">, invoiceId: string): Promise<void> {
+  const invoice = await u.tx.selectFrom("invoices").select("qbo_id").where("id", "=", invoiceId).where("qbo_realm", "=", company.realm_id).executeTakeFirst();
+  if (invoice === undefined || invoice.qbo_id === null) return;
+  const event = { id: u.newId(), realm_id: company.realm_id, entity: "Invoice" as const, entity_id: invoice.qbo_id, operation: "read" };
+  await u.tx.insertInto("qbo_inbox").values({ ...event, received_at: u.at, processed_at: null, attempts: 0, next_attempt_at: 0, problem: null }).execute();
 }
 
 async function findInvoice(u: Unit, company: Company, qboId: string, note?: string): Promise<Invoice | undefined> {
@@ -67,7 +78,8 @@ async function applyInvoice(u: Unit, company: Company, copy: QboInvoice): Promis
   if (isVoid(copy)) return void (await markVoid(u, known));
   const invoice = await correctTerms(u, known, copy);
   if (await hasPendingPush(u, invoice.id)) return;
-  const paid = Math.max(await paidHere(u, invoice.id), paidThere(copy));
+  // What a payment was raised by in QuickBooks may be for other invoices: only this one's balance tells.
+  const paid = Math.max(Math.min(await paidHere(u, invoice.id), invoice.paid_cents), paidThere(copy));
   // An amount that changed while a write waited has not changed the status yet.
   if (paid === invoice.paid_cents && (known.status === "paid") === paid >= invoice.amount_cents) return;
   const settled = await settle(u, invoice, paid);
@@ -153,7 +165,7 @@ async function applyPayment(u: Unit, company: Company, copy: QboPayment): Promis
   if (known === undefined) return addPayment(u, company, copy);
   if (isOlder(copy, known)) return;
   await u.tx.updateTable("payments").set(link(company.realm_id, copy)).where("id", "=", known.id).execute();
-  await adjustPayment(u, known, copy.TotalAmt);
+  await adjustPayment(u, company, known, copy.TotalAmt);
 }
 
 async function addPayment(u: Unit, company: Company, copy: QboPayment): Promise<void> {
@@ -182,11 +194,12 @@ const paymentEvent = (u: Unit, type: string, payment: Payment, data: Record<stri
 
 /**
  * A payment whose amount was changed or taken back in QuickBooks: more is new revenue, less is a refund; what was counted
- * stays counted. One that was entered here and refunded here is void there, which changes nothing more.
+ * stays counted. One that was entered here and refunded here is or will be void there, which changes nothing more.
  */
-async function adjustPayment(u: Unit, payment: Payment, cents: number): Promise<void> {
+async function adjustPayment(u: Unit, company: Company, payment: Payment, cents: number): Promise<void> {
   const delta = cents - (payment.amount_cents - payment.refunded_cents);
-  if (delta === 0 || (payment.invoice_id !== null && delta > 0)) return;
+  const refundedHere = payment.invoice_id !== null && payment.refunded_cents === payment.amount_cents;
+  if (delta === 0 || (delta > 0 && refundedHere)) return;
   if (delta > 0) {
     await u.tx.updateTable("payments").set({ amount_cents: payment.amount_cents + delta }).where("id", "=", payment.id).execute();
     u.book(payment.org_id, "payment", delta, 0);
@@ -198,4 +211,5 @@ async function adjustPayment(u: Unit, payment: Payment, cents: number): Promise<
   if (payment.invoice_id === null) return;
   const invoice = await takeInvoice(u, payment.invoice_id);
   await settle(u, invoice, Math.max(0, invoice.paid_cents + delta));
+  await readAnew(u, company, invoice.id);
 }

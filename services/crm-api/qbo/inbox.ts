@@ -1,6 +1,10 @@
-/** Works off the webhook events that were received: the object is read as it is now, whatever the event said of it. */
+/**
+ * Works off the webhook events that were received, and other reasons to look at an object: it is read as it is now, whatever
+ * the event said of it.
+ */
 import { ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
+import { newId } from "../crm/ids.ts";
 import type { Changes } from "../crm/unit.ts";
 import type { QboConnection, QboInboxTable } from "../store/tables.ts";
 import { applyDeletion, applyEntity } from "./apply.ts";
@@ -18,7 +22,8 @@ const lastRetryMs = 30 * 60_000;
 /**
  * Works off a company's events that are due.
  * @returns how many there were
- * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which concern all events; those stay as they are
+ * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which may concern all events; those stay as they are, but for
+ * one whose object got an answer that cannot be used: it is put off, or it would hold up the others for as long as it does
  */
 export async function workOffInbox(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
   const { db } = changes.store;
@@ -38,6 +43,22 @@ export async function workOffInbox(changes: Changes, client: QboClient, company:
   return events.length;
 }
 
+/**
+ * Looks at an object that seems to be gone, because nothing brings back what was taken for deleted: now or, when no usable
+ * answer comes, with the events.
+ * @throws as `workOffInbox`, unless there was an answer
+ */
+export async function lookAgain(changes: Changes, client: QboClient, company: QboConnection, entity: EntityName, id: string, log: Logger): Promise<void> {
+  const now = changes.clock.now();
+  const event: QboInboxTable = { id: newId(now), realm_id: company.realm_id, entity, entity_id: id, operation: "read", received_at: now, processed_at: null, attempts: 0, next_attempt_at: 0, problem: null };
+  await changes.store.db.insertInto("qbo_inbox").values(event).execute();
+  try {
+    await workOff(changes, client, company, [event], log);
+  } catch (error) {
+    if (!wasAnswered(error)) throw error;
+  }
+}
+
 async function workOff(changes: Changes, client: QboClient, company: QboConnection, events: readonly QboInboxTable[], log: Logger): Promise<void> {
   const [first] = events;
   if (first === undefined) return;
@@ -50,13 +71,17 @@ async function workOff(changes: Changes, client: QboClient, company: QboConnecti
       await u.tx.updateTable("qbo_inbox").set({ processed_at: u.at, problem: null }).where("id", "in", ids).execute();
     });
   } catch (error) {
-    if (!concernsOneEvent(error)) throw error;
+    if (!concernsOneEvent(error) && !wasAnswered(error)) throw error;
     const attempts = Math.max(...events.map((e) => e.attempts)) + 1;
     const retryAt = changes.clock.now() + Math.min(lastRetryMs, firstRetryMs * 2 ** Math.min(attempts, 16));
     await changes.store.db.updateTable("qbo_inbox").set({ attempts, next_attempt_at: retryAt, problem: error.message.slice(0, 500) }).where("id", "in", ids).execute();
     log.error({ err: error, realm: company.realm_id, entity: first.entity, entity_id: first.entity_id, attempts }, "cannot work off a webhook event; it will be tried again");
+    if (!concernsOneEvent(error)) throw error;
   }
 }
+
+/** Such as a 5xx: all of QuickBooks may be down, or this one object cannot be read. */
+export const wasAnswered = (error: unknown): error is QboUnreachable => error instanceof QboUnreachable && error.status !== undefined;
 
 const concernsOneEvent = (error: unknown): error is Error =>
   error instanceof QboFault || error instanceof ZodError || (error instanceof QboUnreachable && error.concernsOneRequest);

@@ -12,8 +12,10 @@ const kept = Math.max(...limits.map(([calls]) => calls));
 
 interface Lane {
   /** When the last calls started, oldest first. */
-  readonly starts: number[];
+  starts: number[];
   pausedUntil: number;
+  /** When the clock was last looked at. */
+  seenAt: number;
   /** Callers wait in the order in which they came. */
   tail: Promise<void>;
 }
@@ -39,17 +41,31 @@ export class Limiter {
   /** Nothing is sent to the company before `until`, in milliseconds since 1970. */
   pause(realm: string, until: number): void {
     const lane = this.#lane(realm);
+    this.#now(lane);
     lane.pausedUntil = Math.max(lane.pausedUntil, until);
   }
 
   async #start(lane: Lane): Promise<void> {
     for (;;) {
-      const wait = this.#freeAt(lane) - this.#clock.now();
+      const now = this.#now(lane);
+      const wait = this.#freeAt(lane) - now;
       if (wait <= 0 || this.#stop.aborted) break;
       await this.#clock.sleep(wait, this.#stop);
     }
-    lane.starts.push(this.#clock.now());
+    lane.starts.push(this.#now(lane));
     if (lane.starts.length > kept) lane.starts.shift();
+  }
+
+  /** The time. When the clock was set back, what is noted goes with it, or calls would wait for the old time to come. */
+  #now(lane: Lane): number {
+    const now = this.#clock.now();
+    const back = lane.seenAt - now;
+    if (back > 0) {
+      lane.starts = lane.starts.map((at) => at - back);
+      lane.pausedUntil -= back;
+    }
+    lane.seenAt = now;
+    return now;
   }
 
   #freeAt(lane: Lane): number {
@@ -59,7 +75,7 @@ export class Limiter {
 
   #lane(realm: string): Lane {
     let lane = this.#lanes.get(realm);
-    if (lane === undefined) this.#lanes.set(realm, (lane = { starts: [], pausedUntil: 0, tail: Promise.resolve() }));
+    if (lane === undefined) this.#lanes.set(realm, (lane = { starts: [], pausedUntil: 0, seenAt: 0, tail: Promise.resolve() }));
     return lane;
   }
 }

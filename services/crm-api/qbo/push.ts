@@ -6,15 +6,19 @@ import { z, ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import type { Changes, Unit } from "../crm/unit.ts";
 import type { Invoice, Payment, QboConnection, QboPush } from "../store/tables.ts";
-import { link } from "./apply.ts";
+import { link, readAnew } from "./apply.ts";
 import type { QboClient } from "./client.ts";
 import { fromCents, marker, qboInvoice, qboPayment, type EntityName, type QboInvoice, type QboPayment } from "./entities.ts";
-import { faultCodes, QboFault } from "./errors.ts";
+import { faultCodes, QboFault, QboUnreachable } from "./errors.ts";
 import { queryPage, quoted, readOne } from "./query.ts";
 
 /** Many, so that refused writes that wait at the head leave room for others. */
 const batch = 500;
 const maxAttempts = 10;
+/** An answer that cannot be used counts as an attempt up to here: for that alone, or soon after it, no write is given up. */
+const unansweredAttempts = 7;
+/** So many such answers in a row of writes tell that it is not these writes. */
+const unansweredWrites = 3;
 const firstRetryMs = 5_000;
 const lastRetryMs = 30 * 60_000;
 
@@ -23,7 +27,8 @@ type Done = { readonly table: "invoices" | "payments"; readonly id: string; read
 /**
  * Sends a company's writes that are due; those of one invoice in their order.
  * @returns how many were sent
- * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which concern all writes; those stay as they are
+ * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which may concern all writes; those stay as they are, but for
+ * one that got an answer which cannot be used: it is put off, or it would hold up the others for as long as it does
  */
 export async function sendPushes(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
   const pushes = await changes.store.db
@@ -37,17 +42,23 @@ export async function sendPushes(changes: Changes, client: QboClient, company: Q
     .execute();
   const writer = new Writer(changes, client, company);
   const blocked = new Set<string>();
+  const unanswered: QboUnreachable[] = [];
   let sent = 0;
   for (const push of pushes) {
     if (blocked.has(push.invoice_id)) continue;
-    if (push.next_attempt_at > changes.clock.now() || !(await sendOne(changes, writer, push, log))) blocked.add(push.invoice_id);
+    if (push.next_attempt_at > changes.clock.now() || !(await sendOne(changes, writer, push, log, unanswered))) blocked.add(push.invoice_id);
     else sent++;
+    if (unanswered.length === unansweredWrites) break;
   }
+  if (unanswered[0] !== undefined) throw unanswered[0];
   return sent;
 }
 
-/** @returns whether the next write of the same invoice may go */
-async function sendOne(changes: Changes, writer: Writer, push: QboPush, log: Logger): Promise<boolean> {
+/**
+ * @param unanswered gets the error when the answer cannot be used, which may be so for other writes too
+ * @returns whether the next write of the same invoice may go
+ */
+async function sendOne(changes: Changes, writer: Writer, push: QboPush, log: Logger, unanswered: QboUnreachable[]): Promise<boolean> {
   try {
     const done = await writer.write(push);
     await changes.commit(async (u) => {
@@ -57,29 +68,31 @@ async function sendOne(changes: Changes, writer: Writer, push: QboPush, log: Log
     });
     return true;
   } catch (error) {
-    if (!(error instanceof QboFault) && !(error instanceof ZodError)) throw error;
-    const attempts = push.attempts + 1;
+    const refused = error instanceof QboFault || error instanceof ZodError;
+    if (!refused && !(error instanceof QboUnreachable && error.status !== undefined)) throw error;
+    const attempts = refused ? push.attempts + 1 : Math.max(push.attempts, Math.min(push.attempts + 1, unansweredAttempts));
     const gaveUp = attempts >= maxAttempts;
     await changes.commit(async (u) => {
-      const retry = { attempts, next_attempt_at: u.at + Math.min(lastRetryMs, firstRetryMs * 2 ** attempts), problem: error.message.slice(0, 500), failed_at: gaveUp ? u.at : null };
+      // Refused, not lost: it is not there, and would only be made in order to be void.
+      const needless = gaveUp && error instanceof QboFault && push.kind === "invoice.create" && (await isVoid(u, push.subject_id));
+      const retry = { attempts, next_attempt_at: u.at + Math.min(lastRetryMs, firstRetryMs * 2 ** attempts), problem: error.message.slice(0, 500), failed_at: gaveUp && !needless ? u.at : null, done_at: needless ? u.at : null };
       await u.tx.updateTable("qbo_pushes").set(retry).where("id", "=", push.id).execute();
       if (gaveUp) await readAnew(u, writer.company, push.invoice_id);
     });
-    log.error({ err: error, realm: writer.company.realm_id, kind: push.kind, subject: push.subject_id, attempts, gave_up: gaveUp }, "QuickBooks refused a write");
+    log.error({ err: error, realm: writer.company.realm_id, kind: push.kind, subject: push.subject_id, attempts, gave_up: gaveUp }, refused ? "QuickBooks refused a write" : "QuickBooks gave no usable answer to a write; it will be tried again");
+    if (error instanceof QboUnreachable && !error.concernsOneRequest) unanswered.push(error);
     return gaveUp;
   }
 }
 
-/** While a write waited, the invoice's balance was not looked at; one that ends without a newer copy would leave it so. */
-async function readAnew(u: Unit, company: QboConnection, invoiceId: string): Promise<void> {
-  const invoice = await u.tx.selectFrom("invoices").select("qbo_id").where("id", "=", invoiceId).where("qbo_realm", "=", company.realm_id).executeTakeFirst();
-  if (invoice === undefined || invoice.qbo_id === null) return;
-  const event = { id: u.newId(), realm_id: company.realm_id, entity: "Invoice" as const, entity_id: invoice.qbo_id, operation: "read" };
-  await u.tx.insertInto("qbo_inbox").values({ ...event, received_at: u.at, processed_at: null, attempts: 0, next_attempt_at: 0, problem: null }).execute();
+async function isVoid(u: Unit, invoiceId: string): Promise<boolean> {
+  return (await u.tx.selectFrom("invoices").select("status").where("id", "=", invoiceId).executeTakeFirst())?.status === "void";
 }
 
 const ref = z.object({ Id: z.string() });
-const customer = ref.extend({ CurrencyRef: z.object({ value: z.string() }).optional() });
+const reference = z.object({ value: z.string() });
+const customer = ref.extend({ CurrencyRef: reference.optional() });
+const owed = z.object({ CustomerRef: reference, CurrencyRef: reference.optional() });
 
 class Writer {
   readonly company: QboConnection;
@@ -102,7 +115,8 @@ class Writer {
 
   async #createInvoice(push: QboPush): Promise<Done> {
     const invoice = await this.#invoice(push.subject_id);
-    if (invoice.qbo_id !== null || invoice.status === "void") return undefined;
+    // Also one that is void by now: it may be there, if an answer was lost, and only the same requestid tells its id.
+    if (invoice.qbo_id !== null) return undefined;
     const body = {
       CustomerRef: { value: await this.#customer(push, invoice.customer) },
       TxnDate: day(invoice.created_at),
@@ -119,9 +133,12 @@ class Writer {
     const [payment, invoice] = [await this.#payment(push.subject_id), await this.#invoice(push.invoice_id)];
     if (invoice.qbo_id === null) await this.#requireSent("invoice.create", invoice.id);
     // An invoice from before the connection is not in QuickBooks, and its payments need not be.
-    if (payment.qbo_id !== null || !this.#isOurs(invoice)) return undefined;
+    if (payment.qbo_id !== null || !this.#isOurs(invoice) || invoice.qbo_id === null) return undefined;
+    // Not by the name: it may have been changed there, and a sub-customer's invoice has another one than the customer.
+    const { CustomerRef, CurrencyRef } = owed.parse(await readOne(this.#client, this.company.realm_id, "Invoice", invoice.qbo_id));
+    this.#requireHome(`invoice ${invoice.qbo_id}`, CurrencyRef);
     const body = {
-      CustomerRef: { value: await this.#customer(push, invoice.customer) },
+      CustomerRef: { value: CustomerRef.value },
       TotalAmt: fromCents(payment.amount_cents),
       TxnDate: day(payment.created_at),
       PrivateNote: marker("payment", payment.id),
@@ -133,6 +150,7 @@ class Writer {
 
   async #voidInvoice(push: QboPush): Promise<Done> {
     const invoice = await this.#invoice(push.subject_id);
+    if (invoice.qbo_id === null) await this.#requireSent("invoice.create", invoice.id);
     if (!this.#isOurs(invoice) || invoice.qbo_id === null) return undefined;
     const answer = await this.#change("Invoice", invoice.qbo_id, push.id, { operation: "void" }, {});
     return answer === undefined ? undefined : { table: "invoices", id: invoice.id, copy: qboInvoice.parse(answer) };
@@ -188,9 +206,14 @@ class Writer {
     const page = await queryPage(this.#client, this.company.realm_id, "Customer", `WHERE DisplayName = ${quoted(displayName)}`, 1, 1);
     if (page.rows.length === 0) return undefined;
     const { Id, CurrencyRef } = customer.parse(page.rows[0]);
-    const home = this.company.home_currency;
-    if (home !== null && CurrencyRef !== undefined && CurrencyRef.value !== home) throw new QboFault("foreign", `customer ${Id} has ${CurrencyRef.value} for its currency, and amounts are in ${home}`);
+    this.#requireHome(`customer ${Id}`, CurrencyRef);
     return Id;
+  }
+
+  /** Amounts are sent in the company's own currency. @throws QboFault for an object with another one */
+  #requireHome(what: string, currency: z.output<typeof reference> | undefined): void {
+    const home = this.company.home_currency;
+    if (home !== null && currency !== undefined && currency.value !== home) throw new QboFault("foreign", `${what} has ${currency.value} for its currency, and amounts are in ${home}`);
   }
 
   async #item(): Promise<string> {

@@ -58,8 +58,9 @@ export async function changesSince(client: QboClient, realm: string, since: numb
   return { invoices: rows("Invoice"), payments: rows("Payment"), time: answer.time };
 }
 
-/** One object as it is now. @throws QboFault 610 when it is gone */
+/** One object as it is now. @throws QboFault 610 when it is gone; ZodError for an answer without it, which tells nothing */
 export async function readOne(client: QboClient, realm: string, entity: EntityName, id: string): Promise<unknown> {
   const body = await client.call(realm, { operation: "read", path: `${entity.toLowerCase()}/${encodeURIComponent(id)}` });
-  return z.record(z.string(), z.unknown()).parse(body)[entity];
+  const fields = z.record(z.string(), z.unknown());
+  return fields.parse(fields.parse(body)[entity]);
 }

@@ -9,14 +9,16 @@ import { QboFault } from "./errors.ts";
 import type { Changes, Unit } from "../crm/unit.ts";
 import type { Metrics } from "../metrics.ts";
 import type { QboConnection, QboConnectionTable } from "../store/tables.ts";
-import { applyDeletion, applyEntity } from "./apply.ts";
+import { applyEntity } from "./apply.ts";
 import type { QboClient } from "./client.ts";
 import { findCompany } from "./companies.ts";
 import type { EntityName } from "./entities.ts";
+import { lookAgain } from "./inbox.ts";
 import { captureLimit, changesSince, queryAll, queryPage } from "./query.ts";
 import { oneLine } from "./text.ts";
 
-const entities: readonly EntityName[] = ["Invoice", "Payment"];
+/** In this order: an invoice's balance is compared with payments that are as QuickBooks has them now. */
+const entities: readonly EntityName[] = ["Payment", "Invoice"];
 /** Rows of one commit: small enough that requests in between do not wait noticeably. */
 const chunk = 100;
 /** Changes may become visible a little late; what comes twice does no harm. */
@@ -121,8 +123,8 @@ class Sync {
     for (let since = begin; ; ) {
       const answer = await changesSince(this.#client, this.#company.realm_id, since);
       if (answer.invoices.length + answer.payments.length < captureLimit) {
-        await this.#apply("Invoice", answer.invoices);
         await this.#apply("Payment", answer.payments);
+        await this.#apply("Invoice", answer.invoices);
         if (since > begin) await this.#sweep();
         return answer.time;
       }
@@ -135,7 +137,7 @@ class Sync {
     }
   }
 
-  /** Reads everything anew and takes what QuickBooks no longer has for deleted. */
+  /** Reads everything anew, and asks for what did not come with it. */
   async #compare(): Promise<number> {
     let reached: number | undefined;
     for (const entity of entities) {
@@ -158,6 +160,7 @@ class Sync {
     }
   }
 
+  /** Not seen is not deleted yet: it may have been made since its page was read, or changed place between two pages. */
   async #dropUnseen(entity: EntityName, seen: ReadonlySet<string>): Promise<void> {
     const { db } = this.#changes.store;
     const realm = this.#company.realm_id;
@@ -166,7 +169,7 @@ class Sync {
         ? await db.selectFrom("invoices").select("qbo_id").where("qbo_realm", "=", realm).where("status", "<>", "void").execute()
         : await db.selectFrom("payments").select("qbo_id").where("qbo_realm", "=", realm).whereRef("refunded_cents", "<", "amount_cents").execute();
     for (const { qbo_id } of live) {
-      if (qbo_id !== null && !seen.has(qbo_id)) await this.#changes.commit((u) => applyDeletion(u, this.#company, entity, qbo_id));
+      if (qbo_id !== null && !seen.has(qbo_id)) await lookAgain(this.#changes, this.#client, this.#company, entity, qbo_id, this.#log);
     }
   }
 

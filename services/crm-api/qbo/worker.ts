@@ -6,8 +6,8 @@ import type { Lease } from "../store/lease.ts";
 import type { QboConnection } from "../store/tables.ts";
 import type { QboClient } from "./client.ts";
 import { findCompany, listCompanies } from "./companies.ts";
-import { QboNotAuthorised } from "./errors.ts";
-import { forgetOldEvents, workOffInbox } from "./inbox.ts";
+import { QboNotAuthorised, type QboUnreachable } from "./errors.ts";
+import { forgetOldEvents, wasAnswered, workOffInbox } from "./inbox.ts";
 import { sendPushes } from "./push.ts";
 import { syncCompany } from "./sync.ts";
 
@@ -33,7 +33,7 @@ export class QboWorker {
   readonly #stop = new AbortController();
   readonly #failures = new Map<string, { count: number; until: number }>();
   readonly #busy = new Map<string, Promise<void>>();
-  #heldUntil = 0;
+  #heldAt = Number.NEGATIVE_INFINITY;
   #forgotAt = 0;
   #running: Promise<void> | undefined;
   #wake = new AbortController();
@@ -76,9 +76,11 @@ export class QboWorker {
 
   async #hold(): Promise<boolean> {
     const now = this.#parts.changes.clock.now();
-    if (now < this.#heldUntil) return true;
+    const age = now - this.#heldAt;
+    // Below 0, the clock was set back, and how old it is cannot be told; so it is with the other times here.
+    if (age >= 0 && age < renewMs) return true;
     if (!(await this.#parts.lease.hold())) return false;
-    this.#heldUntil = now + renewMs;
+    this.#heldAt = now;
     return true;
   }
 
@@ -92,9 +94,14 @@ export class QboWorker {
     }
     for (const company of await listCompanies(changes.store.db)) {
       const realm = company.realm_id;
-      if (company.state !== "connected" || this.#busy.has(realm) || (this.#failures.get(realm)?.until ?? 0) > now) continue;
+      if (company.state !== "connected" || this.#busy.has(realm) || this.#isPaused(realm, now)) continue;
       this.#busy.set(realm, this.#serve(company).finally(() => this.#busy.delete(realm)));
     }
+  }
+
+  #isPaused(realm: string, now: number): boolean {
+    const left = (this.#failures.get(realm)?.until ?? now) - now;
+    return left > 0 && left <= lastBackoffMs;
   }
 
   async #serve(company: QboConnection): Promise<void> {
@@ -105,8 +112,9 @@ export class QboWorker {
       const fresh = await findCompany(changes.store.db, realm);
       // Webhooks wait for the first import, or what they announce would be taken for news.
       if (fresh === undefined || fresh.imported_at === null) return;
-      await workOffInbox(changes, client, fresh, log);
+      const unread = await workOffInbox(changes, client, fresh, log).then(() => undefined, unusableAnswer);
       await sendPushes(changes, client, fresh, log);
+      if (unread !== undefined) throw unread;
       this.#failures.delete(realm);
       // A synchronisation clears it too, but the next one may be minutes away.
       if (fresh.problem !== null) await this.#setProblem(realm, null);
@@ -116,7 +124,8 @@ export class QboWorker {
   }
 
   #isDue(company: QboConnection): boolean {
-    return company.imported_at === null || company.sync_requested_at !== null || this.#parts.changes.clock.now() - (company.last_sync_at ?? 0) >= this.#parts.syncMs;
+    const age = this.#parts.changes.clock.now() - (company.last_sync_at ?? 0);
+    return company.imported_at === null || company.sync_requested_at !== null || age < 0 || age >= this.#parts.syncMs;
   }
 
   async #sync(company: QboConnection): Promise<void> {
@@ -141,4 +150,10 @@ export class QboWorker {
   async #setProblem(realm: string, problem: string | null): Promise<void> {
     await this.#parts.changes.store.db.updateTable("qbo_connections").set({ problem }).where("realm_id", "=", realm).where("state", "=", "connected").execute();
   }
+}
+
+/** An object that QuickBooks fails to give must not hold up writes, which have nothing to do with it. @throws any other error */
+function unusableAnswer(error: unknown): QboUnreachable {
+  if (!wasAnswered(error)) throw error;
+  return error;
 }

@@ -1,4 +1,5 @@
 /** The store on PostgreSQL, for more than one replica. */
+import type { Socket } from "node:net";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import type { Tables } from "./tables.ts";
@@ -31,11 +32,33 @@ function getTypeParser(oid: number, format?: "text" | "binary"): (value: string)
   return oid === int8 || oid === numeric ? exactNumber : (pg.types.getTypeParser(oid, format as "text") as (value: string) => unknown);
 }
 
+const statementMs = 15_000;
+
+/** What pg's types leave out: the socket, after TLS began the encrypted one, and whether the server owes no answer. */
+interface Wire {
+  readonly connection: { readonly stream: Socket };
+  readonly readyForQuery: boolean;
+}
+
+/**
+ * Ends a connection whose server owes an answer and says nothing. A host that vanished breaks nothing off, and the limit
+ * for statements is the server's own: callers would wait for as long as TCP tries, which is many minutes.
+ */
+function endWhenSilent(client: pg.PoolClient, silentMs: number): void {
+  const wire = client as unknown as Wire;
+  const { stream } = wire.connection;
+  // Each byte in either direction starts it anew; one that waits for nothing may be silent.
+  stream.setTimeout(silentMs).on("timeout", () => {
+    if (!wire.readyForQuery) stream.destroy(new Error("Connection terminated: PostgreSQL is silent"));
+  });
+}
+
 /**
  * A pool of at most ten connections; none is opened before the first query.
  * @param onError called when a connection breaks; the pool replaces it by itself
+ * @param silentMs how long an answer may take, in milliseconds; more than a statement may
  */
-export function openPool(options: PostgresOptions, onError: (error: Error) => void): pg.Pool {
+export function openPool(options: PostgresOptions, onError: (error: Error) => void, silentMs = 2 * statementMs): pg.Pool {
   const pool = new pg.Pool({
     host: options.host,
     port: options.port,
@@ -48,12 +71,16 @@ export function openPool(options: PostgresOptions, onError: (error: Error) => vo
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
-    statement_timeout: 15_000,
+    keepAliveInitialDelayMillis: 30_000,
+    statement_timeout: statementMs,
     idle_in_transaction_session_timeout: 15_000,
     types: { getTypeParser: getTypeParser as typeof pg.types.getTypeParser },
   });
   // The pool hears of idle connections only; one that breaks while it is in use would end the process.
-  pool.on("connect", (client) => void client.on("error", onError));
+  pool.on("connect", (client) => {
+    client.on("error", onError);
+    endWhenSilent(client, silentMs);
+  });
   pool.on("error", () => undefined);
   return pool;
 }

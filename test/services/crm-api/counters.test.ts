@@ -109,6 +109,17 @@ describe("sums of a window", () => {
   });
 });
 
+describe("the outbox's depth", () => {
+  it("is read anew at once when the clock was set back", async () => {
+    await start();
+    await api.store.db.updateTable("outbox").set({ sent_at: clock.now() }).execute();
+    expect(await api.metric("crm_outbox_depth")).toBe(0);
+    await clock.advance(-3_600_000);
+    await createInvoice();
+    expect(await api.metric("crm_outbox_depth")).toBe(1);
+  });
+});
+
 describe("any course of business", () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant("invoice" as const), cents: fc.integer({ min: 1, max: 5_000 }) }),

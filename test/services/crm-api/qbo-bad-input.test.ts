@@ -75,6 +75,18 @@ describe("an event", () => {
     expect(putOff!.attempts).toBeGreaterThan(0);
     expect((await company()).problem).toBeNull();
   });
+
+  it("whose object QuickBooks fails to give each time is put off, and holds no write up", async () => {
+    await connected();
+    await t.control("POST", "/faults", { mode: "500", operation: "read", count: 100_000 });
+    const bad = { id: "bad", realm_id: t.standin.nextRealm, entity: "Invoice" as const, entity_id: "42", operation: "updated", received_at: 1, processed_at: null, attempts: 0, next_attempt_at: 0, problem: null };
+    await t.store.db.insertInto("qbo_inbox").values(bad).execute();
+    const { id } = (await t.post("/invoices", { org_id: "acme", customer: "x", amount_cents: 100 })).body;
+    await eventually(async () => (await t.get(`/invoices/${id}`)).body.qbo_id !== null);
+    const putOff = (await inbox()).find((e) => e.id === "bad")!;
+    expect(putOff).toMatchObject({ processed_at: null, problem: expect.stringContaining("QuickBooks answered 500") });
+    expect([putOff.attempts > 0, putOff.next_attempt_at > 0]).toEqual([true, true]);
+  });
 });
 
 describe("an object", () => {

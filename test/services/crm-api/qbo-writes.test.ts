@@ -72,6 +72,37 @@ describe("writes", () => {
   });
 });
 
+describe("writes of an invoice", () => {
+  const create = async (): Promise<string> => (await t.post("/invoices", { org_id: "acme", customer: "C", amount_cents: 10_000 })).body.id;
+
+  it("void it there, too, when it was voided here before the answer to its creation arrived", async () => {
+    await connected({ env: { QBO_SYNC_SECONDS: "86400" } });
+    await t.control("POST", "/webhooks", { enabled: false });
+    await t.control("POST", "/faults", { mode: "reset-after-commit", operation: "invoice", count: 1 });
+    await t.control("POST", "/faults", { mode: "500", operation: "invoice", count: 3 });
+    const id = await create();
+    await eventually(async () => (await books()).invoices.length === 1);
+    expect((await t.post(`/invoices/${id}/void`)).status).toBe(200);
+    await t.settled();
+    expect((await books()).invoices.map((i: any) => i.TotalAmt)).toEqual([0]);
+    expect((await t.get(`/invoices/${id}`)).body.status).toBe("void");
+  });
+
+  it("name its customer in a payment, whatever the customer is called now", async () => {
+    await connected();
+    const id = await create();
+    await t.settled();
+    const [customer] = t.standin.company(t.standin.nextRealm).books.customers.values();
+    Object.assign(customer!, { DisplayName: "C & Sons" });
+    await t.post(`/invoices/${id}/payments`, { amount_cents: 10_000 });
+    await t.settled();
+    const { invoices: theirs, payments, customers } = await books();
+    expect(customers).toHaveLength(1);
+    expect(payments.map((p: any) => p.CustomerRef.value)).toEqual([theirs[0].CustomerRef.value]);
+    expect(theirs[0].Balance).toBe(0);
+  });
+});
+
 describe("writes that were given up", () => {
   const pushes = () => t.store.db.selectFrom("qbo_pushes").selectAll().orderBy("seq").execute();
   /** As if the write had been refused for the hours that ten attempts take. */

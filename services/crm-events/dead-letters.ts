@@ -24,12 +24,15 @@ export interface DeadLettersOptions {
 /** Of a longer value only the head is kept: a letter must fit whatever the broker takes. */
 const maxValueBytes = 256 * 1024;
 const headBytes = 64 * 1024;
-/** Bytes of values in one request; brokers take about 1 MB at a time by default. */
+/** Bytes of letters in one request; brokers take about 1 MB at a time by default. */
 const requestBytes = 512 * 1024;
+/** What the format of a record, and of each of its headers, adds at most. */
+const recordBytes = 64;
+const headerBytes = 16;
 /** Partitions of the dead-letter topic: there is no order to keep, and hardly any traffic. */
 const partitions = 1;
 
-type LetterMessage = MessageToProduce<Buffer, Buffer, string, Buffer>;
+type LetterMessage = MessageToProduce<Buffer, Buffer, string, Buffer> & { readonly headers: ReadonlyMap<string, Buffer> };
 type LetterProducer = Producer<Buffer, Buffer, string, Buffer>;
 
 export class DeadLetters {
@@ -51,17 +54,23 @@ export class DeadLetters {
     try {
       for (const messages of portions(letters.map((letter) => this.#message(letter)))) await producer.send({ messages });
     } catch (error) {
-      // After a failure its sequence numbers are no longer what the broker expects.
-      this.#producer = undefined;
       // The topic may have gone, in which case nothing else would ever make it again.
       this.#topicReady = false;
-      void Promise.resolve(producer.close()).catch(() => undefined);
+      this.#giveUp(producer);
       throw error;
     }
   }
 
   async close(): Promise<void> {
     await this.#producer?.close();
+  }
+
+  /** After a failure its sequence numbers are no longer what the broker expects. */
+  #giveUp(producer: LetterProducer): void {
+    // Another call that failed with it may have done so already.
+    if (this.#producer !== producer) return;
+    this.#producer = undefined;
+    void Promise.resolve(producer.close()).catch(() => undefined);
   }
 
   async #ensureTopic(): Promise<void> {
@@ -122,7 +131,7 @@ function portions(messages: readonly LetterMessage[]): LetterMessage[][] {
   const requests: LetterMessage[][] = [];
   let room = 0;
   for (const message of messages) {
-    const bytes = (message.value?.length ?? 0) + 2_048;
+    const bytes = bytesOf(message);
     if (bytes > room || requests.length === 0) {
       requests.push([]);
       room = requestBytes;
@@ -131,4 +140,11 @@ function portions(messages: readonly LetterMessage[]): LetterMessage[][] {
     room -= bytes;
   }
   return requests;
+}
+
+/** Room that a letter takes in a request: small ones are mostly headers. */
+function bytesOf({ headers, key, value }: LetterMessage): number {
+  let bytes = recordBytes + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const [name, content] of headers) bytes += headerBytes + Buffer.byteLength(name) + content.length;
+  return bytes;
 }

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CircuitBreaker } from "./breaker.ts";
-import { PartitionsOutOfRange, TopicGone, type FetchedPartition, type TopicFacts, type TopicReader } from "./topic-reader.ts";
+import { PartitionsOutOfRange, TopicGone, type FetchedPartition, type TopicFacts, type TopicReader, type Wanted } from "./topic-reader.ts";
 
 export interface FetchLoopOptions {
   readonly reader: TopicReader;
@@ -34,6 +34,8 @@ export class FetchLoop {
   readonly #options: FetchLoopOptions;
   /** Next offset of each partition that is wanted. */
   readonly #next = new Map<number, number>();
+  /** Partitions with the handler: what follows waits, whoever leads them by now. */
+  readonly #handling = new Set<number>();
   #facts: TopicFacts;
   #refreshedAt: number;
   readonly #running = new Map<number, Promise<void>>();
@@ -95,11 +97,11 @@ export class FetchLoop {
     if (more) this.#options.onPartitions(facts.leaders.length);
   }
 
-  /** Does one thing when the breaker permits. @returns undefined when it failed, or met offsets that are not there */
+  /** Does one thing when the breaker permits. @returns undefined when it failed */
   async #attempt<T>(stop: AbortSignal, action: () => Promise<T>): Promise<T | undefined> {
     const { breaker, onError } = this.#options;
     try {
-      return await breaker.run(stop, () => this.#withinBounds(action), (error) => error instanceof TopicGone);
+      return await breaker.run(stop, action, (error) => error instanceof TopicGone);
     } catch (error) {
       if (error instanceof TopicGone) throw error;
       if (stop.aborted) return undefined;
@@ -111,39 +113,42 @@ export class FetchLoop {
     }
   }
 
-  /** Finds out where to go on when the broker does not hold the offsets. @returns undefined then */
-  async #withinBounds<T>(action: () => Promise<T>): Promise<T | undefined> {
-    const { onOutOfRange, reader } = this.#options;
+  /** Fetches, or finds out where to go on when the broker does not hold the offsets. @returns undefined then */
+  async #fetch(node: number, wanted: readonly Wanted[]): Promise<FetchedPartition[] | undefined> {
+    const { maxBytes, onOutOfRange, reader } = this.#options;
     try {
-      return await action();
+      return await reader.fetch(node, this.#facts, wanted, maxBytes);
     } catch (error) {
       if (!(error instanceof PartitionsOutOfRange)) throw error;
       const { starts, ends } = await reader.bounds();
-      for (const partition of error.partitions) this.#next.set(partition, onOutOfRange(partition, { start: starts[partition] ?? 0, end: ends[partition] ?? 0 }));
+      for (const { partition, offset } of wanted) {
+        // Assigned elsewhere, or anew, meanwhile: this is no longer about it.
+        if (!error.partitions.includes(partition) || this.#next.get(partition) !== offset) continue;
+        this.#next.set(partition, onOutOfRange(partition, { start: starts[partition] ?? 0, end: ends[partition] ?? 0 }));
+      }
       return undefined;
     }
   }
 
   async #serve(node: number, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      const wanted = [...this.#next].filter(([partition]) => this.#facts.leaders[partition] === node).map(([partition, offset]) => ({ partition, offset }));
+      const wanted = [...this.#next].filter(([partition]) => this.#facts.leaders[partition] === node && !this.#handling.has(partition)).map(([partition, offset]) => ({ partition, offset }));
       if (wanted.length > 0) await this.#once(node, wanted, stop);
       else await this.#idle(stop);
     }
   }
 
-  /** This broker leads nothing that is wanted; what is wanted may have no known leader at all. */
+  /** This broker leads nothing that is wanted now; what is wanted may have no known leader at all. */
   async #idle(stop: AbortSignal): Promise<void> {
     await sleep(idleMs, undefined, { signal: stop }).catch(() => undefined);
     if (this.#next.size > 0) await this.#attempt(stop, () => this.#refresh());
   }
 
-  async #once(node: number, wanted: readonly { partition: number; offset: number }[], stop: AbortSignal): Promise<void> {
-    const { maxBytes, reader } = this.#options;
+  async #once(node: number, wanted: readonly Wanted[], stop: AbortSignal): Promise<void> {
     const fetched = await this.#attempt(stop, async () => {
       // Under the same permit: that Kafka tells who leads does not mean that the leader can be reached.
       await this.#refresh();
-      return reader.fetch(node, this.#facts, wanted, maxBytes);
+      return this.#fetch(node, wanted);
     });
     if (fetched === undefined) return;
     const asks = new Map(wanted.map((asked) => [asked.partition, asked]));
@@ -151,10 +156,15 @@ export class FetchLoop {
     for (const part of fetched) {
       if (stop.aborted) return;
       const asked = asks.get(part.partition);
-      // Assigned elsewhere, or anew, while the broker was asked.
-      if (asked === undefined || this.#next.get(part.partition) !== asked.offset) continue;
+      // Assigned elsewhere, or anew, while the broker was asked; or another broker's loop was faster.
+      if (asked === undefined || this.#next.get(part.partition) !== asked.offset || this.#handling.has(part.partition)) continue;
       this.#next.set(part.partition, part.next);
-      await this.#options.onFetched(part);
+      this.#handling.add(part.partition);
+      try {
+        await this.#options.onFetched(part);
+      } finally {
+        this.#handling.delete(part.partition);
+      }
     }
   }
 }

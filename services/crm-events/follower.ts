@@ -75,9 +75,9 @@ export class Follower {
     return this.#gap(reason, from);
   }
 
-  /** @returns undefined when the client is gone before Kafka was reached */
+  /** @returns undefined when the stream is over before Kafka was reached */
   async #ready(): Promise<History | undefined> {
-    while (!this.#client.closed) {
+    while (!this.#over) {
       if (this.#hub.history !== undefined) return this.#hub.history;
       await this.#hub.changed;
     }
@@ -125,7 +125,7 @@ export class Follower {
     this.#history = history;
     this.#cursor = new Cursor(from);
     this.#seq = history.firstSeq;
-    while (!this.#client.closed) {
+    while (!this.#over) {
       if (this.#hub.history !== history) return this.#gap(this.#hub.reasonOfRestart, this.#cursor);
       const behind = this.#partitionBehindHistory();
       if (behind !== undefined) {
@@ -136,6 +136,11 @@ export class Follower {
         await this.#hub.changed;
       }
     }
+  }
+
+  /** The client is gone, or was told to come back later. */
+  get #over(): boolean {
+    return this.#client.closed || this.#hub.draining;
   }
 
   #next(partition: number): number {
@@ -161,17 +166,18 @@ export class Follower {
       throw error;
     }
     if (slice === undefined) return undefined;
+    const held = slice.events.reduce((sum, { json }) => sum + json.length, 0);
     let portion = new Portion();
     for (const { offset, json } of slice.events) {
       if (!portion.fits(json)) {
-        await this.#give(portion);
+        await this.#give(portion, held);
         if (this.#client.closed) return undefined;
         portion = new Portion();
       }
       this.#cursor.advance(partition, offset + 1);
       portion.add(this.#cursor.id, json);
     }
-    await this.#give(portion);
+    await this.#give(portion, held);
     this.#cursor.advance(partition, slice.next);
     return undefined;
   }
@@ -193,8 +199,9 @@ export class Follower {
     return true;
   }
 
-  async #give(portion: Portion): Promise<void> {
+  /** @param held bytes that stay in memory while the client reads */
+  async #give(portion: Portion, held = 0): Promise<void> {
     if (portion.empty) return;
-    if (!this.#hub.write(this.#client, portion.frame())) await this.#client.transport.writable();
+    if (!this.#hub.write(this.#client, portion.frame())) await this.#hub.settle(this.#client, held);
   }
 }

@@ -215,21 +215,23 @@ class Session {
     this.#committer.forget();
     this.#loop?.assign(new Map());
     const partitions = this.#member.assignments?.find((assignment) => assignment.topic === topic)?.partitions ?? [];
-    const positions = partitions.length === 0 ? new Map<number, number>() : await this.#positions(partitions);
+    const { fresh, positions } = await this.#positions(partitions);
     // Another join may have overtaken this one.
     if (generation !== this.#member.generationId) return;
+    // A partition that was never committed begins at its start, and that is committed: its lag is then known, not -1.
+    for (const partition of fresh) this.#committer.mark(partition, { next: positions.get(partition) ?? 0, count: 0 });
     log.info({ partitions: [...positions.keys()], generation }, "assigned");
     this.#loop?.assign(positions);
   }
 
-  async #positions(partitions: readonly number[]): Promise<Map<number, number>> {
+  /** Where the group is in partitions, and which of them it never committed. */
+  async #positions(partitions: readonly number[]): Promise<{ fresh: number[]; positions: Map<number, number> }> {
+    if (partitions.length === 0) return { fresh: [], positions: new Map() };
     const { topic } = this.#options;
     const committed = (await this.#member.listCommittedOffsets({ topics: [{ topic, partitions: [...partitions] }] })).get(topic) ?? [];
     const fresh = partitions.filter((partition) => (committed[partition] ?? -1n) < 0n);
     const { starts } = fresh.length === 0 ? { starts: [] } : await this.#reader.bounds();
-    // A partition that was never committed begins at its start, and that is committed: its lag is then known, not -1.
-    for (const partition of fresh) this.#committer.mark(partition, { next: starts[partition] ?? 0, count: 0 });
-    return new Map(partitions.map((partition) => [partition, fresh.includes(partition) ? (starts[partition] ?? 0) : Number(committed[partition])]));
+    return { fresh, positions: new Map(partitions.map((partition) => [partition, fresh.includes(partition) ? (starts[partition] ?? 0) : Number(committed[partition])])) };
   }
 
   /** Checks and parks; only then marks for commit. */

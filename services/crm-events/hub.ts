@@ -8,6 +8,7 @@ import { parsePosition, type Position } from "./position.ts";
 import { eventParts, gapFrame, type Frame, openingFrame, pingFrame, type GapReason } from "./sse.ts";
 import type { TopicLog } from "./topic-log.ts";
 import type { Transport } from "./transport.ts";
+import { WaitingClients } from "./waiting-clients.ts";
 
 export interface HubOptions {
   /** Events and bytes kept for history and resume. */
@@ -15,7 +16,10 @@ export interface HubOptions {
   readonly historyBytes: number;
   /** A client with more unread bytes than this is dropped. */
   readonly clientBufferBytes: number;
-  /** With more unread bytes than this over all clients, the newest frame aside, those with most are dropped. @default 67108864 */
+  /**
+   * With more unread bytes than this over all clients, the newest frame aside, those with most are dropped; with as much
+   * held for those that catch up, the ones that have read nothing for longest. @default 67108864
+   */
   readonly totalBufferBytes?: number;
   /** A client that missed more events than this is told of a gap. */
   readonly replayEvents: number;
@@ -53,6 +57,7 @@ export interface Client {
 export class Hub {
   readonly options: HubOptions;
   readonly #live: LiveClients;
+  readonly #waiting: WaitingClients;
   readonly #slots = Array.from({ length: pingSeconds }, () => new Set<Client>());
   readonly #retryMs: number;
   #history: History | undefined;
@@ -70,7 +75,9 @@ export class Hub {
   constructor(options: HubOptions) {
     this.options = options;
     const { clientBufferBytes, metrics, totalBufferBytes = 64 << 20 } = options;
-    this.#live = new LiveClients({ clientBufferBytes, totalBufferBytes, metrics, drop: (client) => this.drop(client, "slow") });
+    const drop = (client: Client) => this.drop(client, "slow");
+    this.#live = new LiveClients({ clientBufferBytes, totalBufferBytes, metrics, drop });
+    this.#waiting = new WaitingClients({ totalBytes: totalBufferBytes, drop });
     this.#retryMs = options.retryMs ?? 1_000;
     this.#pinger = setInterval(() => this.ping(), 1_000).unref();
     options.metrics.clients.set(0);
@@ -177,16 +184,22 @@ export class Hub {
 
   /** Makes a client one of those that get every event as it comes. Its position must be this replica's. */
   goLive(client: Client): void {
-    if (!client.closed) this.#live.add(client);
+    if (!client.closed && !this.#draining) this.#live.add(client);
   }
 
   /** Writes to one client, within its byte cap. @returns false when it should be given time to read */
   write(client: Client, frame: Frame): boolean {
-    if (client.closed) return true;
+    // While it drains, what is to be the last of a stream is out already.
+    if (client.closed || this.#draining) return true;
     const more = client.transport.write(frame);
     this.options.metrics.bytes.inc(frame.body.length);
     if (client.transport.pending > this.options.clientBufferBytes) this.drop(client, "slow");
     return more;
+  }
+
+  /** Waits until a client that catches up has read, or is gone. @param held bytes in memory for it, besides what was written */
+  settle(client: Client, held: number): Promise<void> {
+    return this.#waiting.wait(client, client.transport.pending + held);
   }
 
   /** Closes a stream from this side, and counts it. */
@@ -216,7 +229,8 @@ export class Hub {
   async drain(deadlineMs = 3_000): Promise<void> {
     this.#draining = true;
     clearInterval(this.#pinger);
-    this.#live.flush();
+    // They get what was posted, and nothing behind their end.
+    this.#live.clear();
     for (const slot of this.#slots) {
       for (const client of slot) {
         client.transport.write(openingFrame(this.retry()));

@@ -6,6 +6,7 @@ import { fallDue, invoiceEvent, markVoid, settle, takeInvoice } from "../crm/inv
 import type { Unit } from "../crm/unit.ts";
 import type { Invoice, Payment, QboConnection } from "../store/tables.ts";
 import { dueAt, homeInvoice, homePayment, isVoid, markedId, qboDeleted, qboInvoice, qboPayment, type EntityName, type QboInvoice, type QboPayment } from "./entities.ts";
+import { inboxRow } from "./inbox-row.ts";
 
 type Company = Pick<QboConnection, "realm_id" | "org_id" | "baseline_at" | "home_currency">;
 
@@ -56,8 +57,8 @@ export async function applyDeletion(u: Unit, company: Company, entity: EntityNam
 export async function readAnew(u: Unit, company: Pick<Company, "realm_id">, invoiceId: string): Promise<void> {
   const invoice = await u.tx.selectFrom("invoices").select("qbo_id").where("id", "=", invoiceId).where("qbo_realm", "=", company.realm_id).executeTakeFirst();
   if (invoice === undefined || invoice.qbo_id === null) return;
-  const event = { id: u.newId(), realm_id: company.realm_id, entity: "Invoice" as const, entity_id: invoice.qbo_id, operation: "read" };
-  await u.tx.insertInto("qbo_inbox").values({ ...event, received_at: u.at, processed_at: null, attempts: 0, next_attempt_at: 0, problem: null }).execute();
+  const event = inboxRow({ id: u.newId(), realm_id: company.realm_id, entity: "Invoice", entity_id: invoice.qbo_id, operation: "read", received_at: u.at });
+  await u.tx.insertInto("qbo_inbox").values(event).execute();
 }
 
 async function findInvoice(u: Unit, company: Company, qboId: string, note?: string): Promise<Invoice | undefined> {

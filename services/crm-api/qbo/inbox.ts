@@ -11,6 +11,7 @@ import { applyDeletion, applyEntity } from "./apply.ts";
 import type { QboClient } from "./client.ts";
 import type { EntityName } from "./entities.ts";
 import { faultCodes, QboFault, QboUnreachable } from "./errors.ts";
+import { inboxRow } from "./inbox-row.ts";
 import { readOne } from "./query.ts";
 
 const batch = 50;
@@ -50,7 +51,7 @@ export async function workOffInbox(changes: Changes, client: QboClient, company:
  */
 export async function lookAgain(changes: Changes, client: QboClient, company: QboConnection, entity: EntityName, id: string, log: Logger): Promise<void> {
   const now = changes.clock.now();
-  const event: QboInboxTable = { id: newId(now), realm_id: company.realm_id, entity, entity_id: id, operation: "read", received_at: now, processed_at: null, attempts: 0, next_attempt_at: 0, problem: null };
+  const event = inboxRow({ id: newId(now), realm_id: company.realm_id, entity, entity_id: id, operation: "read", received_at: now });
   await changes.store.db.insertInto("qbo_inbox").values(event).execute();
   try {
     await workOff(changes, client, company, [event], log);

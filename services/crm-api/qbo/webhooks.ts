@@ -7,6 +7,7 @@ import { z } from "zod";
 import { Refusal } from "../crm/errors.ts";
 import type { Changes } from "../crm/unit.ts";
 import type { EntityName } from "./entities.ts";
+import { inboxRow } from "./inbox-row.ts";
 import { parseJson } from "./tokens.ts";
 
 /** One changed object. */
@@ -96,7 +97,7 @@ const chunk = 500;
 export async function receive(changes: Changes, events: readonly WebhookEvent[]): Promise<{ accepted: number; duplicate: number }> {
   if (events.length === 0) return { accepted: 0, duplicate: 0 };
   const at = changes.clock.now();
-  const rows = events.map((e) => ({ id: e.id, realm_id: e.realm, entity: e.entity, entity_id: e.entityId, operation: e.operation, received_at: at, processed_at: null, attempts: 0, next_attempt_at: 0, problem: null }));
+  const rows = events.map((e) => inboxRow({ id: e.id, realm_id: e.realm, entity: e.entity, entity_id: e.entityId, operation: e.operation, received_at: at }));
   // One statement cannot meet the same id twice.
   const unique = [...Map.groupBy(rows, (r) => r.id).values()].flatMap((same) => same.slice(0, 1));
   const accepted = await changes.store.transaction(async (tx) => {

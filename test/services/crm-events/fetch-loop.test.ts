@@ -8,9 +8,10 @@ import { PartitionsOutOfRange, type FetchedPartition, type TopicReader, type Wan
 afterEach(() => vi.restoreAllMocks());
 
 const facts = { id: "t", epoch: "e", leaders: [1, 2] };
+const oneLeader = { ...facts, leaders: [1, 1] };
 
 /** Fetches from a pretended broker; what it asks for of partition 0 is noted. */
-function setup(answer: (node: number, offset: number) => FetchedPartition | Error | undefined, options: Partial<FetchLoopOptions>, more: Partial<TopicReader> = {}) {
+function setup(answer: (node: number, offset: number) => FetchedPartition | Error | undefined, options: Partial<FetchLoopOptions>, more: Partial<TopicReader> = {}, begin = facts) {
   const asked: number[] = [];
   const stop = new AbortController();
   const reader = {
@@ -38,7 +39,7 @@ function setup(answer: (node: number, offset: number) => FetchedPartition | Erro
       onError: () => undefined,
       ...options,
     },
-    facts,
+    begin,
   );
   return { asked, loop, stop };
 }
@@ -126,4 +127,18 @@ test("an answer that comes too late says nothing about what was assigned since",
   stop.abort();
   await running;
   expect([...new Set(asked)]).toEqual([0, 70]);
+});
+
+test("how far behind every partition of an answer is, is told before any of it is handled", async () => {
+  const behind: [number, number][] = [];
+  const answers = [0, 1].map((partition) => ({ partition, messages: [], next: 5, end: 100 + partition }));
+  const { loop, stop } = setup(
+    () => undefined,
+    { onFetched: () => stop.abort(), onBehind: (partition, messages) => behind.push([partition, messages]) },
+    { describe: async () => oneLeader, fetch: async () => answers },
+    oneLeader,
+  );
+  loop.assign(new Map([[0, 3], [1, 4]]));
+  await loop.run();
+  expect(behind).toEqual([[0, 97], [1, 97]]);
 });

@@ -2,8 +2,6 @@
 import { describe, expect, test } from "vitest";
 import { CircuitBreaker, orAborted } from "../../../services/crm-events/breaker.ts";
 import { Committer } from "../../../services/crm-events/committer.ts";
-import { FetchLoop } from "../../../services/crm-events/fetch-loop.ts";
-import type { TopicReader } from "../../../services/crm-events/topic-reader.ts";
 import { eventsEnv } from "../../../services/crm-events/env.ts";
 import { RateLimit, TrustedProxies } from "../../../services/crm-events/rate-limit.ts";
 import { readEnv } from "../../../services/shared/env.ts";
@@ -119,33 +117,6 @@ describe("commits", () => {
     await committer.close();
     expect(seen.length).toBeLessThanOrEqual(1);
     expect(counts).toEqual([]);
-  });
-});
-
-describe("the fetch loop", () => {
-  test("tells how far behind every partition of an answer is before any of it is handled", async () => {
-    const stop = new AbortController();
-    const behind: [number, number][] = [];
-    const facts = { id: "t", epoch: "e", leaders: [1, 1] };
-    const answer = [0, 1].map((partition) => ({ partition, messages: [], next: 5, end: 100 + partition }));
-    const reader = { describe: async () => facts, bounds: async () => ({ starts: [], ends: [] }), fetch: async () => answer } as unknown as TopicReader;
-    const loop = new FetchLoop(
-      {
-        reader,
-        breaker: new CircuitBreaker({ onChange: () => undefined }),
-        signal: stop.signal,
-        maxBytes: 1,
-        onFetched: () => stop.abort(),
-        onBehind: (partition, messages) => behind.push([partition, messages]),
-        onOutOfRange: () => 0,
-        onPartitions: () => undefined,
-        onError: () => undefined,
-      },
-      facts,
-    );
-    loop.assign(new Map([[0, 3], [1, 4]]));
-    await loop.run();
-    expect(behind).toEqual([[0, 97], [1, 97]]);
   });
 });
 

@@ -30,6 +30,8 @@ export interface KubernetesPlatformArgs {
   readonly secretsDir: string;
   /** Ports outside the stack that workloads with `egress` may call at private addresses. @default none */
   readonly externalPorts?: readonly number[];
+  /** Secret of the namespace with which images are pulled. @default the nodes' own login */
+  readonly imagePullSecret?: string;
   /** How published parts are reached from outside. @default not at all */
   readonly ingress?: IngressArgs;
   /**
@@ -46,7 +48,7 @@ export interface KubernetesPlatformArgs {
  */
 export function createKubernetesPlatform(s: Settings): Platform {
   const namespace = namespaceOf(s.stack);
-  return new KubernetesPlatform(namespace, { namespace, secretsDir, externalPorts: externalPorts(s), ingress: s.ingress });
+  return new KubernetesPlatform(namespace, { namespace, secretsDir, externalPorts: externalPorts(s), imagePullSecret: s.imagePullSecret, ingress: s.ingress });
 }
 
 const providerArgs: ProviderArgs = {

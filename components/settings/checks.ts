@@ -124,6 +124,8 @@ const targets: Check = (plain, _present, fixes) => {
   const problems: Problem[] = [];
   if (plain.target === "kubernetes" && plain.imageRegistry === undefined)
     problems.push({ key: "imageRegistry", message: "is not set: the cluster cannot pull the project's own images", fix: fixes.set("imageRegistry"), warning: true });
+  if (plain.imagePullSecret !== undefined && plain.target === "docker")
+    problems.push({ key: "imagePullSecret", message: "is for Kubernetes; on Docker the images are pulled with the login of docker login", fix: fixes.remove("imagePullSecret") });
   if (plain.ingress && plain.target === "docker")
     problems.push({ key: "ingress", message: "is for Kubernetes; on Docker ports are published on 127.0.0.1", fix: fixes.remove("ingress") });
   return problems;

@@ -44,6 +44,7 @@ export const examples: Examples = {
   thresholds: thresholds.parse({}),
   billing: { plainUsd: 0.001, rerankUsd: 0.006 },
   imageRegistry: "registry.example.com/crm",
+  imagePullSecret: "registry-login",
   versions: { prometheus: "v3.15.0" },
   remoteWrite: [{ url: "https://mimir.example.com/api/v1/push", username: "crm" }],
   ingress: { host: "crm.example.com", className: "nginx", tlsSecret: "crm-tls" },

@@ -74,6 +74,7 @@ export const plainKeys = {
   thresholds,
   billing: shape.billing,
   imageRegistry: shape.imageRegistry,
+  imagePullSecret: shape.imagePullSecret,
   versions: shape.versions,
   remoteWrite: shape.remoteWrite,
   ingress: shape.ingress,

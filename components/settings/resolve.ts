@@ -65,6 +65,7 @@ export function resolve(stack: string, plain: Plain, present: ReadonlySet<Secret
     thresholds: plain.thresholds,
     billing: plain.billing,
     imageRegistry: plain.imageRegistry,
+    imagePullSecret: plain.imagePullSecret,
     versions: plain.versions,
     remoteWrite: plain.remoteWrite,
     ingress: plain.ingress,

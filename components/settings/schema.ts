@@ -136,6 +136,8 @@ export const settings = z.strictObject({
   billing,
   /** Prefix of every image, as a company mirror has it; the project's own images are then taken from it, not built. */
   imageRegistry: registry.optional(),
+  /** Secret of the stack's namespace with which the cluster pulls images; not made by the stack. */
+  imagePullSecret: objectName.optional(),
   /** Versions that differ from components/images.ts, by image. */
   versions: z.strictObject({ ...each(thirdPartyImages, tagOrDigest), ...each(ownImages, tag) }),
   remoteWrite: z.array(z.strictObject({ url: remoteWriteUrl, username: text.optional() })),

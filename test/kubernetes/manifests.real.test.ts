@@ -15,7 +15,7 @@ import { allowed, danglingReferences, ofKind, targetsOf } from "../support/kuber
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const stacks = readdirSync(root).flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? []);
-const overrides = { target: "kubernetes", imageRegistry: "registry.example.com", ingress: { host: "crm.example.com", tlsSecret: "crm-tls" } };
+const overrides = { target: "kubernetes", imageRegistry: "registry.example.com", imagePullSecret: "registry-login", ingress: { host: "crm.example.com", tlsSecret: "crm-tls" } };
 
 const folder = mkdtempSync(join(tmpdir(), "manifests-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -12,6 +12,8 @@ export interface PodContext {
   readonly namespace: string;
   /** Folder where programs see their secret files. */
   readonly secretsDir: string;
+  /** Secret of the namespace with which images are pulled. @default the nodes' own login */
+  readonly imagePullSecret?: string;
 }
 
 /** Seconds that a program has between the request to stop and the kill; the same on Docker. */
@@ -34,6 +36,7 @@ export function podTemplate(context: PodContext, name: string, args: WorkloadArg
     spec: {
       automountServiceAccountToken: false,
       enableServiceLinks: false,
+      ...(context.imagePullSecret !== undefined && { imagePullSecrets: [{ name: context.imagePullSecret }] }),
       securityContext: {
         runAsNonRoot: true,
         runAsUser: args.user,

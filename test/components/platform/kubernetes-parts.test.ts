@@ -52,6 +52,12 @@ describe("a configuration folder", () => {
   });
 });
 
+it("pulls images with the Secret that the settings name, and else with the nodes' own login", () => {
+  const { spec } = podTemplate({ ...context, imagePullSecret: "registry-login" }, "x", tinyWorkload) as { spec: { imagePullSecrets: unknown } };
+  expect(spec.imagePullSecrets).toEqual([{ name: "registry-login" }]);
+  expect(podTemplate(context, "x", tinyWorkload).spec).not.toHaveProperty("imagePullSecrets");
+});
+
 it("does not roll the pods when a secret changes", () => {
   const template = (text: string) => podTemplate(context, "x", { ...tinyWorkload, secrets: { files: { token: text } } });
   expect(template("one")).toEqual(template("two"));

@@ -30,6 +30,7 @@ describe("settings that contradict each other", () => {
     ["dev", { kafkaExternal: "localhost:8080" }, "kafkaExternal", "port at which crm-api is published"],
     ["fast", { kafkaExternal: "localhost:28080" }, "kafkaExternal", "port at which crm-api is published"],
     ["dev", { ...brokers, kafkaExternal: "localhost:19092" }, "kafkaExternal", "kafkaBrokers are given"],
+    ["dev", { imagePullSecret: "registry-login" }, "imagePullSecret", "is for Kubernetes"],
   ];
   it.each(cases)("%s %j", (stack, changes, key, message) => {
     const source = changed(stack, { ...(stack === "prod" && productionSecrets), ...changes });

@@ -2,7 +2,7 @@
  * What the dashboards cost by number of organisations: every query of every page, for All and for one organisation, and
  * the same from scraped metrics instead of recorded series.
  *
- *   node bench/dashboards.ts [--rounds 5] [--pages uid,…] [--no-raw] [organisations …]        default: all pages at 10, 1000 and 10000
+ *   npm exec -- node bench/dashboards.ts [--rounds 5] [--pages uid,…] [--no-raw] [organisations …]        default: all pages at 10, 1000 and 10000
  *
  * A real Prometheus is given the history that the pages read, under the labels that a running stack has. All three sizes
  * take about half an hour; `--rounds 3 --pages peakpro_crm_slo --no-raw 1000` a minute or two.
@@ -149,7 +149,7 @@ function report(results: readonly Result[], rounds: number): string {
   return [
     "# Dashboards",
     "",
-    `\`node bench/dashboards.ts ${process.argv.slice(2).join(" ")}\` on ${new Date().toISOString().slice(0, 10)}. ${describeMachine()}. Milliseconds as a client waits for them, medians of ${rounds}.`,
+    `\`npm exec -- node bench/dashboards.ts ${process.argv.slice(2).join(" ")}\` on ${new Date().toISOString().slice(0, 10)}. ${describeMachine()}. Milliseconds as a client waits for them, medians of ${rounds}.`,
     "",
     `Goal at ${goal.organisations} organisations on two cores: every query of a page under ${goal.slowest} ms, all of a page under ${goal.page} ms.`,
     "",

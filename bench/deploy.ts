@@ -2,7 +2,7 @@
  * What the program costs beside its floors, in one run: its own start beside an empty program, preview beside one trivial
  * resource, first and repeated `up` beside Compose with the same rendered stack.
  *
- *   node bench/deploy.ts [rounds]        needs a Docker engine and, for all but the first, the Pulumi CLI on the PATH
+ *   npm exec -- node bench/deploy.ts [rounds]        needs a Docker engine and, for all but the first, the Pulumi CLI on the PATH
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -74,7 +74,7 @@ async function main(): Promise<void> {
   else await withCli(out, sets, { ...offline, portOffset: 22_000 });
   const engine = await ensureEngine();
   const cli = why ? "none" : spawnSync("pulumi", ["version"], { encoding: "utf8" }).stdout.trim();
-  const text = `# Deployment\n\n\`node bench/deploy.ts ${rounds}\` on ${new Date().toISOString().slice(0, 10)}; Node ${process.version}, Pulumi CLI ${cli}, Docker engine ${engine.version}. Milliseconds: median (minimum to maximum).\n\n| what / floor | ours | floor | ratio | difference | goal |\n| --- | --- | --- | --- | --- | --- |\n${rows.join("\n")}\n`;
+  const text = `# Deployment\n\n\`npm exec -- node bench/deploy.ts ${rounds}\` on ${new Date().toISOString().slice(0, 10)}; Node ${process.version}, Pulumi CLI ${cli}, Docker engine ${engine.version}. Milliseconds: median (minimum to maximum).\n\n| what / floor | ours | floor | ratio | difference | goal |\n| --- | --- | --- | --- | --- | --- |\n${rows.join("\n")}\n`;
   mkdirSync(join(root, "bench/results"), { recursive: true });
   writeFileSync(join(root, "bench/results/deploy.md"), text);
   rmSync(out, { recursive: true });

@@ -2,7 +2,7 @@
  * The health probe at its limits, 0.10 CPU and 64 MB, beside a bare Node server at the same limits: start, memory, and the
  * time to answer, while every bad answer of Prometheus comes in turn.
  *
- *   node bench/health-probe.ts [rounds] [requests]      default: 3 rounds of 10000
+ *   npm exec -- node bench/health-probe.ts [rounds] [requests]      default: 3 rounds of 10000
  *
  * Needs root on Linux: the limits are control groups, as a container's are.
  */
@@ -122,7 +122,7 @@ const p99 = median(probe.map((r) => r.p99));
 const text = [
   "# The health probe within 0.10 CPU and 64 MB",
   "",
-  `\`node bench/health-probe.ts ${process.argv.slice(2).join(" ")}\``.replace(/ `$/, "`"),
+  `\`npm exec -- node bench/health-probe.ts ${process.argv.slice(2).join(" ")}\``.replace(/ `$/, "`"),
   "",
   `${describeMachine()}. Limits by control groups. ${requests} requests for \`/ready\` from ${connections} connections, each as soon as the one before is answered, while Prometheus is polled every second and answers badly in ${kinds.length} ways in turn. ${ofRounds(rounds)}. The most memory counts page cache too, which the kernel takes back when it must.`,
   "",

@@ -1,7 +1,7 @@
 /**
  * What it costs to consume a message: crm-events beside the client library's own stream, on the same broker in one run.
  *
- *   KAFKA_JARS=/folder/of/jars node bench/kafka-consume.ts [rounds] [messages]      default: 5 rounds of 500000
+ *   KAFKA_JARS=/folder/of/jars npm exec -- node bench/kafka-consume.ts [rounds] [messages]      default: 5 rounds of 500000
  *
  * Needs a Kafka as the tests do: a folder of jars, or an image that the Docker engine has. The consumer has one core, the
  * broker the other; the order of the consumers changes from round to round.
@@ -77,7 +77,7 @@ const judge = (goal: string, value: number) => `- ${value >= 1 ? "met" : "missed
 const text = [
   "# Consuming from Kafka",
   "",
-  `\`node bench/kafka-consume.ts ${process.argv.slice(2).join(" ")}\``.replace(/ `$/, "`"),
+  `\`npm exec -- node bench/kafka-consume.ts ${process.argv.slice(2).join(" ")}\``.replace(/ `$/, "`"),
   "",
   `${describeMachine()}. ${thousands(messages)} events of about 200 bytes in 6 partitions, read from the start by one consumer. ${ofRounds(rounds)}.`,
   "",

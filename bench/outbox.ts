@@ -2,7 +2,7 @@
  * The outbox relay beside the client library that it uses: the same messages, broker, batch and run. The relay also reads
  * its events from the store and marks them there, durably; the difference is what that costs.
  *
- *   KAFKA_JARS=/path/to/jars node bench/outbox.ts [rounds] [messages]     or with a Kafka image in the Docker engine
+ *   KAFKA_JARS=/path/to/jars npm exec -- node bench/outbox.ts [rounds] [messages]     or with a Kafka image in the Docker engine
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -55,7 +55,7 @@ await broker.stop();
 const text = [
   "# Outbox relay",
   "",
-  `\`node bench/outbox.ts ${process.argv.slice(2).join(" ")}`.trimEnd() + "`",
+  `\`npm exec -- node bench/outbox.ts ${process.argv.slice(2).join(" ")}`.trimEnd() + "`",
   "",
   `${describeMachine()}. Broker and client on a core of their own. Up to ${messages.toLocaleString("en-US")} messages of about 400 bytes to 6 partitions, acknowledged by all replicas, idempotent, one batch at a time. ${ofRounds(rounds)}. The library sends from memory; the relay reads from the embedded store, sends, and marks with a commit to the disk.`,
   "",

@@ -2,7 +2,7 @@
  * What recording pays: revenue of 24 h from raw counters beside the recorded series, at one time, over a range and as an
  * alert, and what all rules together cost, by number of organisations.
  *
- *   node bench/rules.ts [organisations ...]        default: 10, 100 and 1000
+ *   npm exec -- node bench/rules.ts [organisations ...]        default: 10, 100 and 1000
  *
  * A real Prometheus with the rendered rules scrapes an exporter of that many organisations every 15 s. Before, it is given
  * 30 hours of the raw counter every 15 s and of the recorded series every 30 s, and the recorded copies around the starts
@@ -192,7 +192,7 @@ async function main(): Promise<void> {
   const text = [
     "# Recording rules",
     "",
-    `\`node bench/rules.ts ${process.argv.slice(2).join(" ")}\` on ${new Date().toISOString().slice(0, 10)}. ${describeMachine()}. Milliseconds as a client waits for them, medians of ${rounds}; samples as Prometheus counts those that a query reads.`,
+    `\`npm exec -- node bench/rules.ts ${process.argv.slice(2).join(" ")}\` on ${new Date().toISOString().slice(0, 10)}. ${describeMachine()}. Milliseconds as a client waits for them, medians of ${rounds}; samples as Prometheus counts those that a query reads.`,
     "",
     "| organisations | revenue of 24 h | raw, ms | samples | recorded, ms | samples | raw / recorded |",
     "| --- | --- | --- | --- | --- | --- | --- |",

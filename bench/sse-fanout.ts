@@ -2,7 +2,7 @@
  * What it costs to give one event to many streams: crm-events beside the least that a Node server can do, and beside
  * Mercure, in one run.
  *
- *   MERCURE_BIN=/path/to/mercure node bench/sse-fanout.ts [rounds] [streams ...]      default: 3 rounds at 1000 and 10000
+ *   MERCURE_BIN=/path/to/mercure npm exec -- node bench/sse-fanout.ts [rounds] [streams ...]      default: 3 rounds at 1000 and 10000
  *
  * Servers have one core, the clients and the publisher the other; the order of the servers changes from round to round.
  * Over loopback, plain HTTP/1.1, events of 200 bytes, each published by a request of its own.
@@ -181,7 +181,7 @@ for (const streams of sizes.length > 0 ? sizes : [1_000, 10_000]) all.set(stream
 const text = [
   "# Fan-out of events to streams",
   "",
-  `\`MERCURE_BIN=/path/to/mercure node bench/sse-fanout.ts ${process.argv.slice(2).join(" ")}\``.replace(/ `$/, "`"),
+  `\`MERCURE_BIN=/path/to/mercure npm exec -- node bench/sse-fanout.ts ${process.argv.slice(2).join(" ")}\``.replace(/ `$/, "`"),
   "",
   `${describeMachine()}. ${mercureMissing ?? `Mercure ${mercureVersion}`}. ${ofRounds(rounds)}. Latency is from the publisher's request to the client's read, at ${thousands(pacedPerSecond)} deliveries per second. Memory is what the process itself holds (RssAnon) beyond what it held without streams, divided by the streams; sockets' buffers in the kernel are the same for all.`,
   ...[...all].flatMap(([streams, results]) => ["", `## ${thousands(streams)} streams`, "", table(results)]),

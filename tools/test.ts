@@ -39,6 +39,11 @@ const steps: Record<string, () => Totals> = {
 };
 
 const { values } = parseArgs({ options: { long: { type: "boolean" }, only: { type: "string", multiple: true } } });
+const unknown = (values.only ?? []).filter((name) => !(name in steps));
+if (unknown.length > 0) {
+  console.error(`--only ${unknown.join(", ")}: there is no such step; the steps are ${Object.keys(steps).join(", ")}`);
+  process.exit(2);
+}
 if (values.long) process.env.LONG = "1";
 mkdirSync(results, { recursive: true });
 const sum = { passed: 0, failed: 0, skipped: 0 };

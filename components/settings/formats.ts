@@ -24,7 +24,12 @@ export const url = webUrl("a password belongs in the secret that is made for it 
 export const baseUrl = url.refine(isBase, notBase);
 export const grafanaUrl = webUrl("the token belongs in the secret grafanaToken").refine(isBase, notBase);
 export const remoteWriteUrl = webUrl("the user belongs in its username, the password in the secret remoteWritePassword");
-export const httpsUrl = webUrl("probes sign in nowhere, and a password belongs in a secret", /^https$/, "https://");
+/** The prober knows `https://` in lower case alone, and looks a host's name up as it is written. */
+const forProber = (text: string) => {
+  const href = URL.canParse(text) ? new URL(text).href : text;
+  return href === `${text}/` ? text : href;
+};
+export const httpsUrl = webUrl("probes sign in nowhere, and a password belongs in a secret", /^https$/, "https://").overwrite(forProber);
 
 const isPort = (text: string) => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535;
 const isHost = (text: string) => /^[A-Za-z0-9._-]+$/.test(text);
@@ -56,8 +61,13 @@ export const mailFrom = z.string().regex(new RegExp(`^\\s*${mailbox}\\s*$`), "mu
 export const mailTo = z.string().regex(new RegExp(`^\\s*${mailbox}\\s*(?:,\\s*${mailbox}\\s*)*$`), "must be an address such as ops@example.com, or several with commas");
 export const text = z.string().min(1, "must not be empty");
 
-/** An organisation's name, as crm-api takes it (services/crm-api/env.ts). */
-export const orgName = z.string().trim().min(1, "must not be empty").max(200, "must have at most 200 characters");
+/** An organisation's name, as crm-api takes it (services/crm-api/http/schemas.ts). */
+export const orgName = z
+  .string()
+  .trim()
+  .min(1, "must not be empty")
+  .max(200, "must have at most 200 characters")
+  .refine((name) => !/\p{Cc}/u.test(name) && name.isWellFormed(), "must not contain control characters or broken Unicode");
 
 export const tenantPattern = text.superRefine((pattern, context) => {
   const message = re2Refusal(pattern);

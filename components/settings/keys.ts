@@ -11,7 +11,8 @@ const shape = settings.shape;
 
 // A password may hold any of these characters, so only a whole value can be told to be a placeholder.
 const isPlaceholder = (value: string) => /^\s*(\$\{[^}]*\}|\$\([^)]*\)|<[^<>]*>|CHANGE_?ME|YOUR[/_-].*)\s*$/is.test(value);
-const holdsPlaceholder = (value: string) => /\$\{|\$\(|<|>|CHANGE_?ME|YOUR[/_-]/i.test(value);
+// In a host or a token `your-` and `changeme` may stand by chance, inside of longer words.
+const holdsPlaceholder = (value: string) => /\$\{|\$\(|[<>]|(?<![a-z\d-])(?:change_?me(?![a-z])|your[/_-])/i.test(value);
 const placeholder = "contains a placeholder; variables are not expanded";
 
 /** A password or token, of whatever characters; only the newline that files and `echo` add is dropped. */

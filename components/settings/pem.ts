@@ -56,8 +56,12 @@ export const privateKey = z
 /** Whether `key` is that of a chain's first certificate; both are texts that are accepted here. */
 export const isKeyOf = (chain: string, key: string): boolean => certificatesOf(chain)![0]!.checkPrivateKey(keyOf(key)!);
 
-/** Whether clients that expect `name` take the chain's first certificate. */
-export const isFor = (chain: string, name: string): boolean => certificatesOf(chain)![0]!.checkHost(name) !== undefined;
+/** Whether clients that expect `name` take the chain's first certificate. Those in Go read DNS names only, never the subject. */
+export const isFor = (chain: string, name: string): boolean => certificatesOf(chain)![0]!.checkHost(name, { subject: "never", partialWildcards: false }) !== undefined;
+
+/** Whether clients that trust the certificates of `ca` alone find one that signed a chain's certificates, or is one of them. */
+export const isTrustedBy = (chain: string, ca: string): boolean =>
+  certificatesOf(chain)!.some((c) => certificatesOf(ca)!.some((a) => a.raw.equals(c.raw) || c.verify(a.publicKey)));
 
 /** When the first certificate of a chain ends. */
 export const endOf = (chain: string): Date => new Date(certificatesOf(chain)![0]!.validTo);

@@ -1,7 +1,7 @@
 /** Certificates and what they are used with. */
 import type { Fixes } from "./fixes.ts";
 import type { Plain, SecretKey } from "./keys.ts";
-import { endOf, isFor, isKeyOf } from "./pem.ts";
+import { endOf, isFor, isKeyOf, isTrustedBy } from "./pem.ts";
 import type { Check, Problem } from "./problem.ts";
 
 /** Authorities of servers that are called without TLS, or are not there. */
@@ -30,12 +30,13 @@ export const behindIngress: Check = (plain, _present, fixes) =>
 export function certificateProblems(plain: Plain, texts: ReadonlyMap<SecretKey, string>, fixes: Fixes, now = new Date()): Problem[] {
   const [chain, key] = [texts.get("crmEventsCertificate"), texts.get("crmEventsKey")];
   if (plain.crmEventsTls === undefined || chain === undefined) return [];
-  const { serverName } = plain.crmEventsTls;
+  const { ca, serverName } = plain.crmEventsTls;
   const [keyFits, nameFits] = [key === undefined || isKeyOf(chain, key), isFor(chain, serverName)];
   const certificate = (message: string): Problem => ({ key: "crmEventsCertificate", message, fix: fixes.setSecret("crmEventsCertificate") });
   if (!keyFits && !nameFits) return [certificate(`begins with a certificate that is neither for "${serverName}" nor of crmEventsKey: the server's own comes first`)];
   if (!keyFits) return [{ key: "crmEventsKey", message: "is not the key of the first certificate in crmEventsCertificate", fix: fixes.setSecret("crmEventsKey") }];
   if (!nameFits) return [{ key: "crmEventsTls.serverName", message: `"${serverName}" is not a name in the first certificate of crmEventsCertificate`, fix: fixes.set(["crmEventsTls", "serverName"]) }];
+  if (ca !== undefined && !isTrustedBy(chain, ca)) return [{ key: "crmEventsTls.ca", message: "signed no certificate of crmEventsCertificate", fix: fixes.set(["crmEventsTls", "ca"]) }];
   if (endOf(chain) > now) return [];
   return [{ ...certificate(`has ended on ${endOf(chain).toISOString().slice(0, 10)}: Prometheus and command-center refuse it`), warning: true }];
 }

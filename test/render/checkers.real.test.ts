@@ -30,7 +30,7 @@ const stacks: Record<string, Settings> = {
     remoteWrite: [{ url: "https://mimir.example.com/api/v1/push", username: "crm" }, { url: "https://thanos.example.com/receive" }],
     replicas: { crmApi: 3, crmEvents: 3, alertmanager: 3 },
     grafana: { mode: "external", url: "https://grafana.example.com" },
-    vipPattern: "(?i)vip-.*|gold\\.[a-z]+",
+    vipPattern: "(?i)vip-.*|gold\\.[a-z]+|[Vv]ip[60d]",
   }),
   "as little as possible": sampleSettings({ ragTargets: [], tenants: [], simulator: false, grafana: { mode: "none" }, deadMan: { standin: false, configured: false } }),
 };

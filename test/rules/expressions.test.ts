@@ -50,6 +50,8 @@ describe("lookBackSeconds", () => {
     ["a offset 1d", 86_400],
     ["last_over_time(a[7m] offset 30d) or min_over_time(b[30d])", 30 * 86_400 + 420],
     ["avg_over_time(up[5m:15s])", 300],
+    ['a{tenant=~"[Vv]ip-.*|vip[60d]|gold offset x"}', 0],
+    ['rate(a{b="\\"[9d]"}[5m] offset 1h) / c{d="[1y]"}', 3900],
   ])("%s", (expr, expected) => {
     expect(lookBackSeconds(expr)).toBe(expected);
   });

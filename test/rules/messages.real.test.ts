@@ -39,11 +39,29 @@ function data(group: readonly Given[]): object {
   return { receiver: "slack-crm", status: list.some((a) => a.status === "firing") ? "firing" : "resolved", alerts: list, groupLabels: { alertname: first!.labels.alertname, service: first!.labels.service }, commonLabels: common, commonAnnotations: {}, externalURL: "http://x" };
 }
 
-/** One template's text for a group of alerts. */
-function render(template: string, group: readonly Given[]): string {
-  writeFileSync(join(folder, "data.json"), JSON.stringify(data(group)));
+/**
+ * One template's text for a group of alerts.
+ * @param by labels that it is grouped by, beside the alert's name. @default the service
+ */
+function render(template: string, group: readonly Given[], by?: Readonly<Record<string, string>>): string {
+  const given = data(group);
+  writeFileSync(join(folder, "data.json"), JSON.stringify({ ...given, ...(by && { groupLabels: { alertname: group[0]!.name, ...by } }) }));
   const args = ["template", "render", `--template.glob=${folder}/*.tmpl`, `--template.text={{ template "${template}" . }}`, `--template.data=${folder}/data.json`];
   return execFileSync(amtool!, args, { encoding: "utf8" });
+}
+
+/** What Alertmanager's pages read from a link: to them each value is a JSON string (ui/app/src/Utils/Filter.elm). */
+function matchersOf(link: string): Record<string, string> {
+  const filter = decodeURIComponent(link.split("?filter=")[1]!);
+  const pair = String.raw`(\w+)=("(?:[^"\\]|\\.)*")`;
+  expect(filter).toMatch(new RegExp(`^\\{${pair}(?:, ${pair})*\\}$`));
+  return Object.fromEntries([...filter.matchAll(new RegExp(pair, "g"))].map(([, name, value]) => [name!, JSON.parse(value!) as string]));
+}
+
+/** The last line's link of a page's or mail's text. */
+function linkOf(text: string) {
+  const [link, page] = /^Silence: http:\/\/localhost:9093\/#\/(\S+?)\?\S+$/m.exec(text)!;
+  return { page, matchers: matchersOf(link) };
 }
 
 describe.skipIf(!amtool)("a Slack message", () => {
@@ -101,7 +119,24 @@ describe.skipIf(!amtool)("a Slack message", () => {
 
   it("encodes blanks and quotes in links", () => {
     const text = render("crm.slack.text", [{ name: "LowConfidenceSpike", labels: { tenant: 'big "co" + sons' } }]);
-    expect(text).toContain("tenant%3D%22big%20%22co%22%20%2B%20sons%22%7D|Silence>");
+    expect(text).toContain("tenant%3D%22big%20%5C%22co%5C%22%20%2B%20sons%22%7D|Silence>");
+  });
+
+  it.each(['ac"me\\x', 'big "co" + sons', "a=b, {c}&d?#%", "x".repeat(100), "ä€😀".repeat(33), "\\"])("fills in exactly its own labels: %s", (tenant) => {
+    const group = [{ name: "LowConfidenceSpike", labels: { tenant, org_id: '"' } }];
+    const { page, matchers } = linkOf(render("crm.plain.text", group));
+    expect(page).toBe("silences/new");
+    expect(matchers).toEqual({ alertname: "LowConfidenceSpike", service: "rag-api", tenant, org_id: '"' });
+    expect(matchersOf(render("crm.slack.link", group, { tenant }))).toEqual({ alertname: "LowConfidenceSpike", tenant });
+  });
+
+  it.each(["x".repeat(101), "😀".repeat(101), "a\nb", "a\tb", "a\u0000b"])("opens no silence that would be wider than the alert: %j", (value) => {
+    for (const label of ["tenant", "org_id", "service"]) {
+      const { page, matchers } = linkOf(render("crm.plain.text", [{ name: "LowConfidenceSpike", labels: { tenant: "acme", [label]: value } }]));
+      expect(page).toBe("alerts");
+      expect(matchers).toMatchObject({ alertname: "LowConfidenceSpike" });
+      expect(matchers).not.toHaveProperty(label);
+    }
   });
 
   it("cuts long texts between characters and stays far below Slack's limit", () => {

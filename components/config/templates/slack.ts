@@ -10,8 +10,10 @@ const limits = { label: 60, summary: 200, description: 600 } as const;
 const cut = (length: number) => `reReplaceAll "(?s)^(.{${length}}).+$" "\${1}…"`;
 /** Characters that Slack reads as markup, links or mentions, as it wants them written. `&` first, or it would be escaped twice. */
 const escape = 'reReplaceAll "&" "&amp;" | reReplaceAll "<" "&lt;" | reReplaceAll ">" "&gt;"';
-/** Percent-encoding for a link; `urlquery` alone writes a blank as `+`, which only forms read back. */
-const encode = 'urlquery | reReplaceAll "[+]" "%20"';
+/** A matcher's value in a link. It is a JSON string to Alertmanager's pages; `urlquery` alone writes a blank as `+`, which only forms read back. */
+const encode = 'reReplaceAll `(["\\\\])` `\\${1}` | urlquery | reReplaceAll "[+]" "%20"';
+/** Template text that is true of a value that no link can hold: it is too long for Slack, or has characters that a JSON string cannot have as they are. */
+const unfit = 'match `(?s)^.{101}|[\\x00-\\x1f]`';
 
 /** Labels that say which one it is, beside the service: written out and part of the silence. */
 const subjects = { tenant: "tenant", org_id: "org", partition: "partition", instance: "instance" } as const;
@@ -44,12 +46,14 @@ const titles = (alertmanager: string) =>
     define("crm.slack.link", `${alertmanager}/#/alerts?filter=%7B{{ range $i, $p := .GroupLabels.SortedPairs }}{{ if $i }}%2C%20{{ end }}{{ .Name }}%3D%22{{ .Value | ${encode} }}%22{{ end }}%7D`),
   ].join("\n");
 
-/** Opens Alertmanager's form with the alert filled in. Very long values would make the link too long for Slack. */
+/** Opens Alertmanager's form with the alert filled in; without one of its labels a silence would be wider, so then the list of the alerts. */
 const silence = (alertmanager: string) => {
-  const pairs = ["service", ...Object.keys(subjects)]
-    .map((label) => `{{ with .Labels.${label} }}{{ if match "^.{1,100}$" . }}%2C%20${label}%3D%22{{ . | ${encode} }}%22{{ end }}{{ end }}`)
+  const labels = ["service", ...Object.keys(subjects)];
+  const page = `{{ if or ${labels.map((label) => `(.Labels.${label} | ${unfit})`).join(" ")} }}alerts{{ else }}silences/new{{ end }}`;
+  const pairs = labels
+    .map((label) => `{{ with .Labels.${label} }}{{ if not (. | ${unfit}) }}%2C%20${label}%3D%22{{ . | ${encode} }}%22{{ end }}{{ end }}`)
     .join("");
-  return define("crm.silence", `${alertmanager}/#/silences/new?filter=%7Balertname%3D%22{{ .Labels.alertname | ${encode} }}%22${pairs}%7D`);
+  return define("crm.silence", `${alertmanager}/#/${page}?filter=%7Balertname%3D%22{{ .Labels.alertname | ${encode} }}%22${pairs}%7D`);
 };
 
 /** The labels that say which one it is, each behind a separator. */

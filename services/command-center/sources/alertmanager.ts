@@ -89,15 +89,18 @@ function toView({ fingerprint, startsAt, labels, annotations, status }: ApiAlert
     silenced: status.silencedBy.length > 0,
     runbook: httpAddress(annotations["runbook_url"]) ?? null,
     dashboard: httpAddress(annotations["dashboard_url"]) ?? null,
-    silence: uiUrl === undefined ? null : silenceLink(uiUrl, name, labels["service"]),
+    silence: uiUrl === undefined ? null : silenceLink(uiUrl, name, labels),
     mutes,
   };
 }
 
 const cut = (text = ""): string => (text.length > textLimit ? `${text.slice(0, textLimit)}…` : text);
 
-/** Alertmanager's form for a new silence, filled in. */
-function silenceLink(uiUrl: string, name: string, service: string | undefined): string {
-  const matchers = [`alertname=${JSON.stringify(name)}`, ...(service === undefined ? [] : [`service=${JSON.stringify(service)}`])];
+/** Labels that say which of several subjects an alert is about. */
+const subjects = ["service", "tenant", "org_id", "partition", "instance"];
+
+/** Alertmanager's form for a new silence, filled in: of this subject alone. */
+function silenceLink(uiUrl: string, name: string, labels: Readonly<Record<string, string>>): string {
+  const matchers = [`alertname=${JSON.stringify(name)}`, ...subjects.flatMap((label) => (labels[label] === undefined ? [] : [`${label}=${JSON.stringify(labels[label])}`]))];
   return `${uiUrl.replace(/\/+$/, "")}/#/silences/new?filter=${encodeURIComponent(`{${matchers.join(",")}}`)}`;
 }

@@ -75,6 +75,20 @@ describe("addresses", () => {
   it("wants https of an HTTPS target", () => {
     expect(refusal("httpsTargets", [{ url: "http://crm.example.com/" }])).toMatchObject({ key: "httpsTargets[0].url", message: "must be a URL that starts with https://" });
   });
+
+  it.each([
+    ["HTTPS://crm.example.com/healthz", "https://crm.example.com/healthz"],
+    ["https:crm.example.com", "https://crm.example.com/"],
+    ["https://m\u00fcnchen.example/healthz", "https://xn--mnchen-3ya.example/healthz"],
+    ["https://shop.example.com/health?a=b", "https://shop.example.com/health?a=b"],
+    ["https://shop.example.com", "https://shop.example.com"],
+  ])("gives the prober the HTTPS target %s as it can read it", (url, read) => {
+    expect(readChanged("dev", { httpsTargets: JSON.stringify([{ url }]) }).settings.httpsTargets[0]!.url).toBe(read);
+  });
+
+  it("tells an HTTPS target that is written in two ways", () => {
+    expect(refusal("httpsTargets", [{ url: "https://crm.example.com/x" }, { url: "HTTPS://CRM.example.com/x" }]).message).toBe('has "https://crm.example.com/x" twice');
+  });
 });
 
 describe("URLs that paths are added to", () => {
@@ -99,7 +113,7 @@ describe("addresses of mail", () => {
 describe("what services refuse", () => {
   it.each([["crm", "#crm.alerts"], ["ops", "#ops.alerts"], ["crm", "crm-alerts"], ["ops", "#Ops"]])("is refused as the channel %s %s", (channel, name) => expect(refusal("slackChannels", { [channel]: name }).key).toBe(`slackChannels.${channel}`));
 
-  it.each(["", "   ", "x".repeat(201)])("is refused as an organisation's name: %j", (name) => expect(refusal("orgs", [{ id: "a", name }]).key).toBe("orgs[0].name"));
+  it.each(["", "   ", "x".repeat(201), "Ac\0me", "Acme\nInc", "Ac\u0085me", "Acme \ud800"])("is refused as an organisation's name: %j", (name) => expect(refusal("orgs", [{ id: "a", name }]).key).toBe("orgs[0].name"));
 
   it("is trimmed of an organisation's name", () => expect(readChanged("dev", { orgs: JSON.stringify([{ id: "a", name: ` ${"x".repeat(200)}\n` }]) }).settings.orgs).toEqual([{ id: "a", name: "x".repeat(200) }]));
 

@@ -60,4 +60,13 @@ describe("a URL that is a secret", () => {
     expect(await valueOf("deadManUrl", " https://beat.example.com/CANARY\n")).toBe("https://beat.example.com/CANARY");
     for (const key of ["slackWebhook", "deadManUrl"]) expect(problemsOf("prod", production({ [key]: "https://example.com/services/YOUR/WEBHOOK" }))).toMatchObject([{ key, message: "contains a placeholder; variables are not expanded" }]);
   });
+
+  const placeholders = ["https://your-domain.example.com/x", "https://beat.example.com/INSERT_YOUR_TOKEN", "https://beat.example.com/changeme", "https://beat.example.com/CHANGE_ME1", "https://beat.example.com/$(id)", "https://beat.example.com/<id>"];
+  it.each(placeholders)("is no placeholder such as %s", (address) => {
+    for (const key of ["slackWebhook", "deadManUrl"]) expect(problemsOf("prod", production({ [key]: address }))).toMatchObject([{ key, message: "contains a placeholder; variables are not expanded" }]);
+  });
+
+  it.each(["https://beat.insure-your-roof.com/ping/abc", "https://hooks.slack.com/services/T0/BYOUR/abc", "https://beat.exchangeme.com/ping/abc", "https://beat.example.com/changemeteor"])("may hold the same letters by chance: %s", async (address) => {
+    for (const key of ["slackWebhook", "deadManUrl"] as const) expect(await valueOf(key, address)).toBe(address);
+  });
 });

@@ -15,7 +15,8 @@ const other = makeCertificate("other", { for: ["other.example.com"] });
 const files = { "ca.pem": ca.cert, "cert.pem": leaf.cert, "key.pem": leaf.key };
 
 const tls = (serverName: string, more: object = {}) => ({ crmEventsTls: JSON.stringify({ serverName, ...more }) });
-const pair = { crmEventsCertificate: { secret: leaf.cert }, crmEventsKey: { secret: leaf.key } };
+const pairOf = ({ cert, key }: { readonly cert: string; readonly key: string }) => ({ crmEventsCertificate: { secret: cert }, crmEventsKey: { secret: key } });
+const pair = pairOf(leaf);
 const brokers = { kafkaBrokers: '["b:9093"]', kafkaTls: "true" };
 const postgres = (more: object) => ({ postgres: JSON.stringify({ host: "db", port: 5432, database: "crm", user: "crm", tls: true, ...more }), postgresPassword: { secret: "pg" } });
 
@@ -32,6 +33,7 @@ describe("TLS of crm-events", () => {
     [tls("events.example.com"), "crmEventsCertificate crmEventsKey", "is required because crmEventsTls is set"],
     [{ ...tls("crm-events"), ...pair }, "crmEventsTls.serverName", '"crm-events" is not a name in the first certificate of crmEventsCertificate'],
     [{ ...tls("events.example.com"), ...pair, crmEventsKey: { secret: other.key } }, "crmEventsKey", "is not the key of the first certificate"],
+    [{ ...tls("events.example.com", { ca: other.cert }), ...pair }, "crmEventsTls.ca", "signed no certificate of crmEventsCertificate"],
     // The authority's certificate first: a chain in the wrong order.
     [{ ...tls("events.example.com"), ...pair, crmEventsCertificate: { secret: ca.cert + leaf.cert } }, "crmEventsCertificate", "the server's own comes first"],
     [{ ...tls("events.example.com"), ...pair, crmEventsCertificate: { secret: "CANARY" } }, "crmEventsCertificate", "must be PEM: from -----BEGIN CERTIFICATE-----"],
@@ -49,6 +51,12 @@ describe("TLS of crm-events", () => {
 
   it.each(["https://events.example.com", "events.example.com:9010", "10.0.0.1", "::1", "Events.example.com", "", "a b"])("refuses the name %s", (name) => {
     expect(problemsOf("dev", { ...tls(name), ...pair })).toMatchObject([{ key: "crmEventsTls.serverName", message: expect.stringContaining("must be a lower-case DNS name"), fix: expect.stringContaining("events.example.com") }]);
+  });
+
+  // Prometheus takes neither the subject for a name nor a star for a part of one.
+  it.each([["events.example.com", []], ["events", ["ev*.example.com"]]] as const)("refuses a certificate for the subject %s with the names %j", (subject, names) => {
+    const given = makeCertificate(subject, { for: names, by: ca });
+    expect(problemsOf("dev", { ...tls("events.example.com"), ...pairOf(given) }).map((p) => p.key)).toEqual(["crmEventsTls.serverName"]);
   });
 
   it("refuses an Ingress before it, which would speak plain HTTP to it", () => {

@@ -41,7 +41,7 @@ describe("toAlerts", () => {
     const [alert] = toAlerts([apiAlert("A", "odd", { labels: { service: 'a"b', tenant: "vip-x" }, annotations: { runbook_url: "javascript:alert(1)", description: "x".repeat(5000) } })], "http://am.example.com/").roots;
     expect(alert).toMatchObject({ severity: "none", runbook: null, dashboard: "https://grafana.example.com/d/peakpro_crm_slo", scope: "vip-x" });
     expect(alert?.description).toHaveLength(601);
-    expect(decodeURIComponent(alert?.silence ?? "")).toBe('http://am.example.com/#/silences/new?filter={alertname="A",service="a\\"b"}');
+    expect(decodeURIComponent(alert?.silence ?? "")).toBe('http://am.example.com/#/silences/new?filter={alertname="A",service="a\\"b",tenant="vip-x"}');
   });
 
   it("says when the heartbeat is missing and keeps the list within bounds", () => {

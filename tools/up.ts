@@ -36,12 +36,18 @@ async function upWithPulumi(program: string, s: Settings, overrides: Overrides):
   await waitHealthy(prefix, expectedOf(s), healthySeconds);
 }
 
-/** Seconds that the consumer group may be not ready for after an update; a new one is watched for minutes before it is ready. */
-const gateSeconds = 60;
+/**
+ * Seconds that the consumer group may be not ready for after an update; a new one is watched for minutes before it is ready.
+ * An update that replaces the consumers leaves a bad sample, which stands until the next scrape and evaluation.
+ */
+const gateSeconds = 120;
 
-/** The group's verdict on the update. Only a bad one fails it: none at all is a matter of time. */
+/**
+ * The group's verdict on the update. Only a bad one fails it: none at all is a matter of time. It does not wait for the
+ * news of what it has just done, as `npm run gate` does, so that an update of nothing is done at once.
+ */
 async function judged(s: Settings): Promise<void> {
-  const { status, reason } = await gate(s, ["ready", "warming_up", "unknown"], gateSeconds);
+  const { status, reason } = await gate(s, ["ready", "warming_up", "unknown"], { seconds: gateSeconds });
   if (status !== "ready") say(`the consumer group is ${status} (${reason}); npm run gate -- ${s.stack} waits until it is ready`);
 }
 

@@ -6,6 +6,7 @@ export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
+  fatal(fields: object, message: string): void;
 }
 
 /**
@@ -19,5 +20,5 @@ export function createLog(service: string, level: LogLevel, write: (line: string
     if (level === "silent" || logLevels.indexOf(name) > lowest) return;
     write(`${JSON.stringify({ level: name, time: new Date().toISOString(), service, ...(redact(fields) as object), message })}\n`);
   };
-  return { info: at("info"), warn: at("warn"), error: at("error") };
+  return { info: at("info"), warn: at("warn"), error: at("error"), fatal: at("fatal") };
 }

@@ -16,8 +16,16 @@ export interface LastVerdict extends Verdict {
 }
 
 const backOffMs = 100;
-/** Samples asked for when the probe starts. */
-const backfillSteps = 60;
+/**
+ * Age up to which a sample is current: three evaluations. After a restart Prometheus gives for 5 minutes what it knew before,
+ * as if nothing had been missed.
+ */
+const freshSeconds = 90;
+/** The same for what is past, where nothing comes late any more: what was not renewed by then leaves a hole. */
+const freshPastSeconds = 45;
+/** Between the times that are asked for when the probe starts: half an evaluation, so that no sample is stepped over, and less in a short window. */
+const longestStepSeconds = 15;
+const fewestSteps = 60;
 
 export class Poller {
   readonly #env: HealthEnv;
@@ -110,7 +118,8 @@ export class Poller {
 
   /** Both queries end before it does, so that no attempt of one poll runs into the next. */
   async #observe(): Promise<Observation> {
-    const [skew, consumers] = await Promise.allSettled([this.#prometheus.value(this.#query("kafka:group_skew_ratio")), this.#prometheus.value(this.#query("kafka:group_consumer_count"))]);
+    const ask = (series: string) => this.#prometheus.value(this.#query(series, freshSeconds));
+    const [skew, consumers] = await Promise.allSettled([ask("kafka:group_skew_ratio"), ask("kafka:group_consumer_count")]);
     const at = this.#now();
     if (skew.status === "fulfilled" && consumers.status === "fulfilled") return { kind: "sample", at, skew: skew.value, consumers: consumers.value };
     const [what, error]: [string, unknown] = skew.status === "rejected" ? ["skew", skew.reason] : ["consumers", (consumers as PromiseRejectedResult).reason];
@@ -122,9 +131,10 @@ export class Poller {
     // A little further back than the window, so that the first sample is a whole window old.
     const seconds = (1.1 * this.#config.windowMs) / 1_000;
     const end = Date.now() / 1_000;
-    const ask = (query: string) => this.#prometheus.history(query, end, seconds, seconds / backfillSteps);
+    const step = Math.min(seconds / fewestSteps, longestStepSeconds);
+    const ask = (series: string) => this.#prometheus.history(this.#query(series, freshPastSeconds), end, seconds, step);
     try {
-      const [skews, consumers] = await Promise.all([ask(this.#query("kafka:group_skew_ratio")), ask(this.#query("kafka:group_consumer_count"))]);
+      const [skews, consumers] = await Promise.all([ask("kafka:group_skew_ratio"), ask("kafka:group_consumer_count")]);
       const counts = new Map(consumers);
       const offset = now - Date.now();
       for (const [time, skew] of skews) {
@@ -137,7 +147,9 @@ export class Poller {
     }
   }
 
-  #query(series: string): string {
-    return `${series}{consumergroup="${this.#env.consumerGroup}"}`;
+  /** @param ageSeconds older samples are none. A recorded sample has the time of its evaluation */
+  #query(series: string, ageSeconds: number): string {
+    const ofGroup = `${series}{consumergroup="${this.#env.consumerGroup}"}`;
+    return `${ofGroup} and timestamp(${ofGroup}) > time() - ${ageSeconds}`;
   }
 }

@@ -1,4 +1,4 @@
-/** Asks Prometheus for one number, within a time, a number of attempts and a number of bytes, whatever it answers. */
+/** Asks Prometheus for one number or its past, within a time, a number of attempts and a number of bytes, whatever it answers. */
 import { Agent, request, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -22,8 +22,8 @@ export class NoAnswer extends Error {
   }
 }
 
-/** An answer with one number has some hundred bytes. */
-const maxBytes = 64 * 1024;
+/** An answer with one number has some hundred bytes, one with a day of samples every 15 s up to 260 KB. */
+const maxBytes = { query: 64 * 1024, query_range: 512 * 1024 };
 const backOffMs = 100;
 
 export class Prometheus {
@@ -70,10 +70,10 @@ export class Prometheus {
     this.#agent.destroy();
   }
 
-  async #ask(endpoint: string, parameters: Record<string, string>): Promise<unknown> {
+  async #ask(endpoint: keyof typeof maxBytes, parameters: Record<string, string>): Promise<unknown> {
     const { url } = this.#options;
     const base = url.href.replace(/\/+$/, "");
-    const text = await this.#get(new URL(`${base}/api/v1/${endpoint}?${new URLSearchParams(parameters)}`));
+    const text = await this.#get(new URL(`${base}/api/v1/${endpoint}?${new URLSearchParams(parameters)}`), maxBytes[endpoint]);
     try {
       return JSON.parse(text);
     } catch {
@@ -81,13 +81,13 @@ export class Prometheus {
     }
   }
 
-  async #get(target: URL): Promise<string> {
+  async #get(target: URL, limit: number): Promise<string> {
     const secure = target.protocol === "https:";
     // Loaded when needed only: TLS is several MB.
     const call = secure ? (await (this.#secure ??= import("node:https"))).request : request;
     const { onTimeout, timeoutMs } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const asked = call(target, { headers: { Accept: "application/json" }, ...(!secure && { agent: this.#agent }) }, (response: IncomingMessage) => readBody(response, resolve, reject));
+    const asked = call(target, { headers: { Accept: "application/json" }, ...(!secure && { agent: this.#agent }) }, (response: IncomingMessage) => readBody(response, limit, resolve, reject));
     // One limit for everything, from the connection to the last byte.
     const timer = setTimeout(() => {
       onTimeout();
@@ -99,7 +99,7 @@ export class Prometheus {
   }
 }
 
-function readBody(response: IncomingMessage, resolve: (text: string) => void, reject: (error: NoAnswer) => void): void {
+function readBody(response: IncomingMessage, limit: number, resolve: (text: string) => void, reject: (error: NoAnswer) => void): void {
   const status = response.statusCode ?? 0;
   if (status !== 200) {
     // Nothing of its body is wanted, and the connection is not worth keeping.
@@ -110,10 +110,10 @@ function readBody(response: IncomingMessage, resolve: (text: string) => void, re
   let bytes = 0;
   response.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes <= maxBytes) return void chunks.push(chunk);
+    if (bytes <= limit) return void chunks.push(chunk);
     chunks.length = 0;
     response.destroy();
-    reject(new NoAnswer(`Prometheus answered with more than ${maxBytes} bytes`, false));
+    reject(new NoAnswer(`Prometheus answered with more than ${limit} bytes`, false));
   });
   response.on("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
   response.on("close", () => reject(new NoAnswer("Prometheus cut its answer off", true)));

@@ -50,7 +50,7 @@ export const emptyState: WindowState = { since: undefined, lastSample: undefined
 const longestHole = 1 / 5;
 
 /** What is wrong with a sample, in words; empty when nothing is. */
-export function faultOf(sample: { readonly skew: number; readonly consumers: number }, config: WindowConfig): string {
+export function faultOf(sample: { readonly skew: number; readonly consumers: number }, config: Pick<WindowConfig, "skewThreshold" | "minConsumers">): string {
   const faults: string[] = [];
   if (!(sample.skew <= config.skewThreshold)) faults.push(`skew ${shown(sample.skew, config.skewThreshold)} is above ${config.skewThreshold}`);
   if (!(sample.consumers >= config.minConsumers)) faults.push(`${sample.consumers} consumers are fewer than ${config.minConsumers}`);

@@ -11,6 +11,39 @@ const send = (body: unknown, status = 200, type = "application/json"): Answer =>
 export const values = (skew: unknown, consumers: unknown): Answer => (response, request) =>
   request.url!.includes("query_range") ? send("no history here", 404)(response, request) : send(vector(request.url!.includes("skew") ? skew : consumers))(response, request);
 
+/** What a rule recorded at one evaluation. */
+export interface Recorded {
+  readonly skew: number;
+  readonly consumers: number;
+}
+
+/**
+ * Recorded series, and of the queries on them what Prometheus makes of them: at every time the newest sample before it,
+ * which may be 5 minutes old, or as old as the query says.
+ * @param at the sample of an evaluation so many whole seconds ago; undefined when there was none
+ */
+export function recorded(at: (age: number) => Recorded | undefined): Answer {
+  const now = Date.now() / 1_000;
+  return (response, request) => {
+    const { pathname, searchParams: asked } = new URL(request.url!, "http://prometheus");
+    const query = asked.get("query")!;
+    const oldest = Math.min(300, Number(/> time\(\) - (\d+)$/.exec(query)?.[1] ?? 300));
+    const field = query.includes("skew") ? "skew" : "consumers";
+    const valueAt = (time: number): [number, string][] => {
+      const age = Math.max(0, Math.ceil(now - time));
+      for (let back = 0; back < oldest; back++) {
+        const sample = at(age + back);
+        if (sample !== undefined) return [[time, `${sample[field]}`]];
+      }
+      return [];
+    };
+    if (!pathname.endsWith("query_range")) return send(vector(...valueAt(Date.now() / 1_000).map(([, value]) => value)))(response, request);
+    const [start, end, step] = ["start", "end", "step"].map((name) => Number(asked.get(name))) as [number, number, number];
+    const values = Array.from({ length: Math.floor((end - start) / step) + 1 }, (_, i) => valueAt(start + i * step)).flat();
+    send({ status: "success", data: { resultType: "matrix", result: values.length === 0 ? [] : [{ metric: {}, values }] } })(response, request);
+  };
+}
+
 /** Answers that give no number, and what the verdict says of them. */
 export const badAnswers: Record<string, { answer: Answer; reason: RegExp; retried: boolean }> = {
   "a status 500": { answer: send("oops", 500), reason: /status 500/, retried: true },

@@ -7,7 +7,7 @@ import { createLog } from "../../../services/crm-events-health/log.ts";
 import { ProbeMetrics } from "../../../services/crm-events-health/metrics.ts";
 import { Poller } from "../../../services/crm-events-health/poller.ts";
 import { healthProbe } from "../../../rules/metrics.ts";
-import { badAnswers, FakePrometheus, values, type Answer } from "./fake-prometheus.ts";
+import { badAnswers, FakePrometheus, recorded, values, type Answer } from "./fake-prometheus.ts";
 
 const closers: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {
@@ -44,13 +44,15 @@ async function probe(answer: Answer, env: Record<string, string> = {}) {
   };
 }
 
+const good = { skew: 1, consumers: 2 };
+
 describe("the probe", () => {
   test("asks for the two recorded series of its group", async () => {
     const { prometheus, poller } = await probe(values("1", "2"), { CONSUMER_GROUP: "some.group-1" });
     await poller.poll();
     expect(prometheus.queries.filter((query) => !query.includes("range"))).toEqual([
-      '/api/v1/query?query=kafka:group_skew_ratio{consumergroup="some.group-1"}',
-      '/api/v1/query?query=kafka:group_consumer_count{consumergroup="some.group-1"}',
+      '/api/v1/query?query=kafka:group_skew_ratio{consumergroup="some.group-1"} and timestamp(kafka:group_skew_ratio{consumergroup="some.group-1"}) > time() - 90',
+      '/api/v1/query?query=kafka:group_consumer_count{consumergroup="some.group-1"} and timestamp(kafka:group_consumer_count{consumergroup="some.group-1"}) > time() - 90',
     ]);
   });
 
@@ -101,19 +103,44 @@ describe("the probe", () => {
   });
 
   test("after a restart takes the window from Prometheus' memory, if it has one", async () => {
-    // At the times that are asked for, as Prometheus does.
-    const samples = (url: URL, value: string) => {
-      const [start, step] = ["start", "step"].map((name) => Number(url.searchParams.get(name)));
-      return { status: "success", data: { resultType: "matrix", result: [{ metric: {}, values: Array.from({ length: 61 }, (_, i) => [start! + i * step!, value]) }] } };
-    };
-    const remembering: Answer = (response, request) => {
-      const url = new URL(request.url!, "http://prometheus");
-      if (!url.pathname.endsWith("query_range")) return values("1", "2")(response, request);
-      response.end(JSON.stringify(samples(url, url.search.includes("skew") ? "1" : "2")));
-    };
-    const { get, poller } = await probe(remembering);
+    const { get, poller } = await probe(recorded((age) => (age % 30 === 0 && age <= 600 ? good : undefined)));
     await poller.poll();
     expect(await (await get("/ready")).json()).toEqual({ status: "ready" });
+  });
+
+  test("takes no value for current that Prometheus had before it was restarted", async () => {
+    const { get, poller, prometheus } = await probe(recorded((age) => (age % 30 === 0 && age >= 200 && age <= 900 ? good : undefined)));
+    await poller.poll();
+    expect(await (await get("/ready")).json()).toEqual({ status: "unknown", reason: "skew: there is no series" });
+    prometheus.answer = recorded((age) => (age === 0 || (age % 30 === 0 && age >= 210 && age <= 900) ? { skew: 1, consumers: 0 } : undefined));
+    await poller.poll();
+    expect(((await (await get("/ready")).json()) as { status: string }).status).toBe("warming_up");
+  });
+
+  test.each([
+    [60, "ready"],
+    [120, "warming_up"],
+  ])("with %d s between two samples of Prometheus' memory is %s", async (gap, verdict) => {
+    const { get, poller } = await probe(recorded((age) => (age === 10 || (age >= 10 + gap && (age - 10 - gap) % 30 === 0) ? good : undefined)));
+    await poller.poll();
+    expect(((await (await get("/ready")).json()) as { status: string }).status).toBe(verdict);
+  });
+
+  test("finds one bad sample in the memory of a long window", async () => {
+    const oneBad = recorded((age) => (age % 30 !== 0 || age > 4_200 ? undefined : age === 1_050 ? { skew: 9, consumers: 2 } : good));
+    const { get, poller } = await probe(oneBad, { WINDOW_MODE: "strict", WINDOW_MINUTES: "60" });
+    await poller.poll();
+    expect(((await (await get("/ready")).json()) as { status: string }).status).toBe("not_ready");
+  });
+
+  test("takes the longest window from Prometheus' memory at once", async () => {
+    const skew = 4 / 3;
+    const { get, poller, prometheus } = await probe(recorded((age) => (age % 30 === 0 ? { skew, consumers: 2 } : undefined)), { WINDOW_MINUTES: "1440" });
+    await poller.poll();
+    expect(await (await get("/ready")).json()).toEqual({ status: "ready" });
+    const ranges = prometheus.queries.filter((query) => query.includes("query_range")).map((query) => new URL(query, "http://prometheus").searchParams);
+    // More steps are refused by Prometheus.
+    for (const range of ranges) expect((Number(range.get("end")) - Number(range.get("start"))) / Number(range.get("step"))).toBeLessThan(11_000);
   });
 
   test("says unknown once its own polls have stopped", async () => {

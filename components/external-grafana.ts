@@ -6,7 +6,10 @@ import { Provider } from "@pulumiverse/grafana/provider.js";
 import { externalDashboards, externalName, prometheusOptions } from "./config/grafana.ts";
 import type { StackContext } from "./part.ts";
 
-/** Data source, folders and dashboards in a Grafana that is already there; never the built-in one as well. */
+/**
+ * Data source, folders and dashboards in a Grafana that is already there; never the built-in one as well. The dashboards
+ * have the same uids for every stack: a second one in the same organisation would take over those of the first.
+ */
 export class ExternalGrafana extends pulumi.ComponentResource {
   constructor(name: string, stack: StackContext, opts?: pulumi.ComponentResourceOptions) {
     super("crm:observability:ExternalGrafana", name, {}, opts);
@@ -19,7 +22,8 @@ export class ExternalGrafana extends pulumi.ComponentResource {
     const folders = new Map<string, Folder>();
     for (const title of new Set(all.map((d) => d.folder))) {
       const id = title.toLowerCase();
-      folders.set(title, new Folder(`${name}-folder-${id}`, { title, uid: `${own}-${id}` }, inside));
+      // Not with a page in it that somebody has saved there himself.
+      folders.set(title, new Folder(`${name}-folder-${id}`, { title, uid: `${own}-${id}`, preventDestroyIfNotEmpty: true }, inside));
     }
     for (const dashboard of all) {
       new Dashboard(`${name}-${dashboard.uid}`, { configJson: dashboard.json, folder: folders.get(dashboard.folder)!.uid, overwrite: true }, inside);

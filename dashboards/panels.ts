@@ -149,7 +149,8 @@ export function panelsFor(runbooks: string) {
     o.queries.forEach((q, index) => {
       const refId = String.fromCharCode(65 + index);
       panel.withTarget(target(q, refId, kind));
-      if (q.colour !== undefined) panel.overrideByQuery(refId, [{ id: "color", value: { mode: "fixed", fixedColor: q.colour } }]);
+      const own = overrides(q, o);
+      if (own.length > 0) panel.overrideByQuery(refId, own);
     });
     return {
       width: o.width,
@@ -243,6 +244,15 @@ const withoutFooter = (table: Placed): Placed => ({
     return panel;
   },
 });
+
+/** What is set for the series of one query alone. */
+function overrides(q: Query, o: PanelOptions): DynamicConfigValue[] {
+  return [
+    ...(q.colour === undefined ? [] : [{ id: "color", value: { mode: "fixed", fixedColor: q.colour } }]),
+    // currencyUSD makes 1234.56 dollars "$1.23K"; this writes every cent.
+    ...(o.unit === "currencyUSD" ? [{ id: "unit", value: "currency:financial:$" }] : []),
+  ];
+}
 
 const last = () => new ReduceDataOptionsBuilder().calcs(["lastNotNull"]).values(false).fields("");
 

@@ -130,8 +130,11 @@ export const probesTls = (s: Settings): boolean =>
 /** The scrape job of a part, as a matcher. */
 export const jobOf = (part: "crm-events" | "crm-api" | "crm-events-health" | "prometheus" | "alertmanager"): string => `job=${quoted(parts[part].job)}`;
 
-/** 0 where a series does not exist because nothing of its kind has happened; nothing while the exporter does not answer. */
-export const orZero = (expr: string, part: Parameters<typeof jobOf>[0]): string => promql`${expr} or 0 * max(${stack.up}{${jobOf(part)}} == 1)`;
+/**
+ * 0 where no series exists because nothing of its kind has happened; nothing while the exporter does not answer. The 0
+ * has no labels, so beside series that have some it would be one more line, of nothing.
+ */
+export const orZero = (expr: string, part: Parameters<typeof jobOf>[0]): string => promql`${expr} or 0 * max(${stack.up}{${jobOf(part)}} == 1) unless on () (${expr})`;
 
 /** The consumer group of crm-events. */
 export const group = `consumergroup=${quoted(consumerGroup)}`;

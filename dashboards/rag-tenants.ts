@@ -227,6 +227,8 @@ function billing(s: Settings, { stat, bars, timeseries }: Panels): Line {
         title: "Cost per hour by tenant",
         description: "What the answers to each chosen tenant cost per hour at the rate of the last 15 minutes.",
         unit: "currencyUSD",
+        // An answer costs tenths of a cent.
+        decimals: 3,
         min: 0,
         width: 9,
         queries: [{ expr: promql`(${plain} or 0 * (${reranked})) + (${reranked} or 0 * (${plain}))`, legend: "{{tenant}}" }],

@@ -1,4 +1,4 @@
-/** Thresholds that could never fire, and windows that are not kept. */
+/** Thresholds that could never fire or in the wrong order, and windows that are not kept. */
 import type { Fixes } from "./fixes.ts";
 import type { Plain } from "./keys.ts";
 import { streamsPerReplica } from "./own-parts.ts";
@@ -40,6 +40,13 @@ function floor({ thresholds: { paymentFloorPct, paymentSloPct } }: Plain, fixes:
   return [{ key: "thresholds.paymentFloorPct", message: `must be below the target of ${paymentSloPct} %`, fix: fixes.set(["thresholds", "paymentFloorPct"], lower) }];
 }
 
+/** The warning comes first: fewer days are left when it is critical. */
+function certificates({ thresholds: { certWarningDays: warning, certCriticalDays: critical } }: Plain, fixes: Fixes): Problem[] {
+  if (critical < warning) return [];
+  const fewer = warning > 3 ? 3 : rounded(warning / 2);
+  return [{ key: "thresholds.certCriticalDays", message: `must be below thresholds.certWarningDays, ${warning}`, fix: fixes.set(["thresholds", "certCriticalDays"], fewer) }];
+}
+
 function retention({ retention: kept }: Plain, fixes: Fixes): Problem[] {
   const days = seconds(kept) / 86_400;
   if (days <= 30) return [{ key: "retention", message: `of ${kept} is not longer than the 30 d that rules look back`, fix: fixes.set("retention", "33d") }];
@@ -71,4 +78,4 @@ function healthProbe({ healthProbe: { windowMinutes, promTimeoutMs, promRetries 
   return [{ key: "healthProbe.promTimeoutMs", message, fix: fixes.set(["healthProbe", "promTimeoutMs"], Math.floor((hole * 1000) / (promRetries + 1)) - 100) }];
 }
 
-export const reachable: Check = (plain, _present, fixes) => [skew, burn, floor, retention, clients, restarts, healthProbe].flatMap((check) => check(plain, fixes));
+export const reachable: Check = (plain, _present, fixes) => [skew, burn, floor, certificates, retention, clients, restarts, healthProbe].flatMap((check) => check(plain, fixes));

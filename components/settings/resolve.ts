@@ -3,6 +3,9 @@ import type { Plain, SecretKey } from "./keys.ts";
 import { ownPorts, type OwnPart } from "./own-parts.ts";
 import { settings, type Settings } from "./schema.ts";
 
+/** Paths are added to it: without slashes at its end. */
+const base = (url: string) => url.replace(/\/+$/, "");
+
 /**
  * Addresses that are not given are those of the Ingress, or without one this machine's.
  * @param plain values of the plain keys
@@ -51,11 +54,11 @@ export function resolve(stack: string, plain: Plain, present: ReadonlySet<Secret
     pagerduty: present.has("pagerdutyRoutingKey"),
     mail: plain.mail,
     urls: {
-      prometheus: plain.urls.prometheus ?? address("prometheus"),
-      alertmanager: plain.urls.alertmanager ?? address("alertmanager"),
-      grafana: plain.urls.grafana ?? external ?? address("grafana"),
-      commandCenter: plain.urls.commandCenter ?? address("command-center"),
-      runbooks: plain.runbookBaseUrl.replace(/\/+$/, ""),
+      prometheus: base(plain.urls.prometheus ?? address("prometheus")),
+      alertmanager: base(plain.urls.alertmanager ?? address("alertmanager")),
+      grafana: base(plain.urls.grafana ?? external ?? address("grafana")),
+      commandCenter: base(plain.urls.commandCenter ?? address("command-center")),
+      runbooks: base(plain.runbookBaseUrl),
     },
     onCall: plain.onCall,
     httpsTargets: plain.httpsTargets,

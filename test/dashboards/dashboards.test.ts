@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
 import { expect, test, describe } from "vitest";
+import { grafanaFiles } from "../../components/config/grafana.ts";
 import { allDashboards, folders } from "../../dashboards/index.ts";
 import { colours } from "../../dashboards/style.ts";
 import { alerts, recordings } from "../../rules/index.ts";
 import { allMetrics } from "../../rules/metrics.ts";
 import { thresholds } from "../../components/settings/schema.ts";
+import { readChanged } from "../components/settings/support.ts";
 import { sampleSettings } from "../support/settings.ts";
 import { expand, itemsOf, panelsOf, selectorsOf } from "./walk.ts";
 
@@ -106,12 +108,34 @@ describe("every panel", () => {
     for (const { uid, panel } of panels) if (panel.fieldConfig?.defaults?.decimals === 0) expect(panel.fieldConfig.defaults.unit, `${uid} ${panel.id}`).not.toBe("short");
   });
 
+  test("money is shown to the cent: the unit currencyUSD alone would make 1234.56 dollars \"$1.23K\"", () => {
+    const money = panels.filter(({ panel }) => panel.fieldConfig?.defaults?.unit === "currencyUSD");
+    expect(money.map(({ uid, panel }) => `${uid} ${panel.id}`)).toEqual(["peakpro-crm-kpis 9", "peakpro_crm_slo 2", ...[14, 15, 16].map((id) => `aetherlink_rag_tenant_metrics_enhanced ${id}`)]);
+    for (const { uid, panel, targets } of money) {
+      const whole = targets.map((t) => ({ matcher: { id: "byFrameRefID", options: t.refId }, properties: [{ id: "unit", value: "currency:financial:$" }] }));
+      expect(panel.fieldConfig!.overrides, `${uid} ${panel.id}`).toEqual(whole);
+      // Without a number of decimals that unit has one.
+      expect(panel.fieldConfig!.defaults!.decimals, `${uid} ${panel.id}`).toBeGreaterThanOrEqual(2);
+    }
+  });
+
   test("yellow is a background, never a text, which nobody could read on white", () => {
     for (const { uid, panel } of panels) {
       const at = `${uid} ${panel.id}`;
       if (panel.type === "stat" && JSON.stringify(panel.fieldConfig).includes(colours.notice)) expect(panel.options.colorMode, at).toBe("background");
       expect(JSON.stringify(panel.fieldConfig), at).not.toContain('"color-text"');
     }
+  });
+
+  test("a dial has room for its thresholds, whatever they are", () => {
+    const busy = allDashboards({ ...s, thresholds: thresholds.parse({ throughputPerSecond: 20 }) }).flatMap(panelsOf);
+    for (const { uid, panel } of [...panels, ...busy].filter((p) => p.panel.type === "gauge")) {
+      const { max, thresholds: limits } = panel.fieldConfig!.defaults!;
+      expect(max, `${uid} ${panel.id}`).toBeGreaterThan(limits!.steps.at(-1)!.value!);
+    }
+    const description = (of: typeof panels) => of.find((p) => p.uid === "crm-events-pipeline" && p.panel.id === 10)!.panel.description;
+    expect(description(panels)).toContain("0.1 to 10.");
+    expect(description(busy)).toContain("20 to 40.");
   });
 
   test("thresholds rise, as Grafana needs them", () => {
@@ -194,6 +218,15 @@ describe("links", () => {
       const found = panels.find((p) => pathname === `/d/${p.uid}` && String(p.panel.id) === searchParams.get("viewPanel"));
       expect(found?.panel.links?.map((l) => l.url), `${a.alert} leads to ${a.dashboardUrl}`).toContain(a.runbookUrl);
     }
+  });
+
+  test("lead to one address, with a slash at the end of a base or without", () => {
+    const bases = { prometheus: "https://p.example.com/", alertmanager: "https://a.example.com/am//", grafana: "https://g.example.com/", commandCenter: "https://ops.example.com/" };
+    const { settings } = readChanged("dev", { urls: JSON.stringify(bases), runbookBaseUrl: "https://r.example.com/books/" });
+    expect(settings.urls).toEqual({ prometheus: "https://p.example.com", alertmanager: "https://a.example.com/am", grafana: "https://g.example.com", commandCenter: "https://ops.example.com", runbooks: "https://r.example.com/books" });
+    const found = [...Object.values(grafanaFiles(settings)), JSON.stringify(alerts(settings))].flatMap((text) => text.match(/https?:\/\/[^\s"'()<>\\]+/g) ?? []);
+    expect(found).toContain("https://ops.example.com/ops/crm-events");
+    for (const url of found) expect(new URL(url).pathname, url).not.toContain("//");
   });
 
   test("from the service's text: runbooks exist", () => {

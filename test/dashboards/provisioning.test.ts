@@ -40,8 +40,13 @@ test("the data source has the uid that every dashboard starts with, and points i
 
 test("the stack's name in a Grafana of somebody else is one that Grafana takes, with room for a folder's", () => {
   expect(externalName(sampleSettings({ stack: "prod" }))).toBe("crm-prod");
-  expect(`${externalName(sampleSettings({ stack: `eu.west_${"x".repeat(40)}` }))}-operations`).toMatch(/^crm-eu-west_x+-operations$/);
+  expect(`${externalName(sampleSettings({ stack: `eu.west_${"x".repeat(40)}` }))}-operations`).toMatch(/^crm-eu-west_x+-[0-9a-f]{8}-operations$/);
   expect(`${externalName(sampleSettings({ stack: "x".repeat(60) }))}-aetherlink`.length).toBeLessThanOrEqual(40);
+});
+
+test("no two stacks have the same name there, however alike theirs are", () => {
+  const names = ["customer-portal-production-eu", "customer-portal-production-us", "eu.west", "eu-west", "x".repeat(24), "x".repeat(25)].map((stack) => externalName(sampleSettings({ stack })));
+  expect(new Set(names).size).toBe(names.length);
 });
 
 test("Grafana's smallest step follows the scrape interval", () => {

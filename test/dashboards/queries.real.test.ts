@@ -21,11 +21,14 @@ interface Sample {
 }
 const one = (value: number): Sample[] => [{ labels: "{}", value }];
 
-/** A panel's first query as Grafana sends it. */
-function query(uid: string, id: number, values: Values): string {
+/** A panel's queries as Grafana sends them. */
+function queriesOf(uid: string, id: number, values: Values): string[] {
   const { targets } = panelsOf(allDashboards(s).find((d) => d.uid === uid)!).find(({ panel }) => panel.id === id)!;
-  return expand(targets[0]!.expr, values);
+  return targets.map((t) => expand(t.expr, values));
 }
+
+/** The first of them. */
+const query = (uid: string, id: number, values: Values): string => queriesOf(uid, id, values)[0]!;
 
 /** What promtool prints where an expression does not give these samples after 20 minutes; empty when all do. */
 async function compare(series: Series, expected: readonly (readonly [expr: string, samples: readonly Sample[]])[]): Promise<string> {
@@ -122,5 +125,27 @@ describe.skipIf("missing" in promtool)("the SLA of VIP tenants", () => {
         [query("aetherlink_rag_tenant_metrics_enhanced", 13, values), by(met)],
       ]),
     ).toBe("");
+  });
+});
+
+describe.skipIf("missing" in promtool)("counters that begin with the first event of their kind", () => {
+  const [dropped, parked] = queriesOf("stack-self", 28, {}) as [string, string];
+  const asked = [query("stack-self", 22, {}), dropped, parked];
+  const up = (value: 0 | 1): Series => ({ 'up{job="crm_api"}': `${value}x30`, 'up{job="crm-events"}': `${value}x30` });
+
+  test("have a line for each series and no other", async () => {
+    const events = { 'crm_qbo_requests_total{operation="query",status="200"}': "0+2x30", 'crm_events_dropped_clients_total{reason="slow"}': "0+1x30", 'crm_events_dead_letters_total{reason="schema"}': "5x30" };
+    const lines = [
+      { labels: '{operation="query", status="200"}', value: 2 },
+      { labels: '{reason="slow"}', value: 1 },
+      { labels: '{reason="schema"}', value: 0 },
+    ];
+    const wide = asked.map((expr) => expr.replaceAll("[1m]", "[5m]"));
+    expect(await compare({ ...up(1), ...events }, wide.map((expr, i) => [expr, [lines[i]!]]))).toBe("");
+  });
+
+  test("are 0 before it, and unknown while nobody answers", async () => {
+    expect(await compare(up(1), asked.map((expr) => [expr, one(0)]))).toBe("");
+    expect(await compare(up(0), asked.map((expr) => [expr, []]))).toBe("");
   });
 });

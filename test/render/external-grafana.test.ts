@@ -31,6 +31,10 @@ describe("a Grafana that was there before", () => {
     expect(inputs(docker, "grafana:oss/folder:Folder").map(({ title, uid }) => `${String(title)} ${String(uid)}`).sort()).toEqual(["AetherLink crm-dev-aetherlink", "Operations crm-dev-operations", "PeakPro crm-dev-peakpro"]);
   });
 
+  it("keeps a folder in which somebody has saved a page of his own", () => {
+    for (const r of [docker, kubernetes]) for (const folder of inputs(r, "grafana:oss/folder:Folder")) expect(folder).toMatchObject({ preventDestroyIfNotEmpty: true });
+  });
+
   it("gets the dashboards of the stack's own Grafana, which begin with that data source", () => {
     const sent = inputs(docker, "grafana:oss/dashboard:Dashboard").map((i) => JSON.parse(i.configJson as string));
     expect(inputs(kubernetes, "grafana:oss/dashboard:Dashboard")).toEqual(inputs(docker, "grafana:oss/dashboard:Dashboard"));

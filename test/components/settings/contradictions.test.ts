@@ -30,6 +30,8 @@ describe("settings that contradict each other", () => {
     ["dev", { kafkaExternal: "localhost:8080" }, "kafkaExternal", "port at which crm-api is published"],
     ["fast", { kafkaExternal: "localhost:28080" }, "kafkaExternal", "port at which crm-api is published"],
     ["dev", { ...brokers, kafkaExternal: "localhost:19092" }, "kafkaExternal", "kafkaBrokers are given"],
+    ["dev", { thresholds: '{"certCriticalDays":30}' }, "thresholds.certCriticalDays", "must be below thresholds.certWarningDays, 20"],
+    ["dev", { thresholds: '{"certWarningDays":2.5,"certCriticalDays":2.5}' }, "thresholds.certCriticalDays", "must be below thresholds.certWarningDays, 2.5"],
     ["dev", { imagePullSecret: "registry-login" }, "imagePullSecret", "is for Kubernetes"],
   ];
   it.each(cases)("%s %j", (stack, changes, key, message) => {

@@ -8,7 +8,7 @@ import type { Logger } from "../shared/log.ts";
 import { EventRing, type Resumed } from "./event-ring.ts";
 import { getEvents, jsonOf, type EventsAddress } from "./events-request.ts";
 import { gapItem, toFeedItem, toHistory } from "./feed-item.ts";
-import { reasonOf, SourceProblem } from "./sources/get-json.ts";
+import { AnswerTooLarge, reasonOf, SourceProblem } from "./sources/get-json.ts";
 import { SseParser, SseTooLarge } from "./sse-parser.ts";
 import type { Feed, FeedItem, Section } from "./state.ts";
 
@@ -101,10 +101,20 @@ export class EventFeed {
     this.#connected = false;
   }
 
-  /** Older events for the first page; the stream starts at the present without them. */
+  /** Older events for the first page, fewer when they are large; the stream starts at the present without them. */
   async #loadHistory(): Promise<void> {
+    for (let count = Math.min(100, this.#options.keep); count >= 1; count >>= 1) {
+      try {
+        return await this.#loadNewest(count);
+      } catch (error) {
+        if (!(error instanceof AnswerTooLarge)) throw error;
+      }
+    }
+  }
+
+  async #loadNewest(count: number): Promise<void> {
     const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(5000)]);
-    const body = await getEvents(this.#options, `/crm-events/history?n=${Math.min(100, this.#options.keep)}`, {}, signal);
+    const body = await getEvents(this.#options, `/crm-events/history?n=${count}`, {}, signal);
     const { items, position } = toHistory(await jsonOf(body));
     this.#publish(items);
     this.#lastEventId = position ?? "";

@@ -15,7 +15,9 @@ const historySchema = z.object({ events: z.array(z.unknown()), last_event_id: z.
 
 const nameLimit = 120;
 const dataLimit = 1000;
-const cut = (text: string, limit: number): string => (text.length > limit ? `${text.slice(0, limit)}…` : text);
+/** A part of a string keeps all of it in memory, so the part is copied. */
+const copy = (text: string): string => Buffer.from(text, "utf16le").toString("utf16le");
+const cut = (text: string, limit: number): string => (text.length > limit ? `${copy(text.slice(0, limit))}…` : text);
 
 let gaps = 0;
 

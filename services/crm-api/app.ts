@@ -1,8 +1,10 @@
 /** The HTTP side of the service: routes, refusals, metrics of requests. Listens to nothing by itself. */
-import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply } from "fastify";
+import type { IncomingMessage } from "node:http";
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { requestTimeoutMs } from "../shared/http.ts";
 import type { Logger } from "../shared/log.ts";
 import type { Changes } from "./crm/unit.ts";
+import { readBody } from "./http/bodies.ts";
 import { crmRoutes } from "./http/crm-routes.ts";
 import { answerNonsense, answerProblems, problemOf } from "./http/problems.ts";
 import { qboRoutes, type QboParts } from "./http/qbo-routes.ts";
@@ -10,6 +12,8 @@ import { Refusal } from "./crm/errors.ts";
 import { storeMetrics, type Metrics } from "./metrics.ts";
 
 const bodyBytes = 64 * 1024;
+/** Each may hold as much of an unfinished head as Node takes, 16 KiB. */
+const maxConnections = 1_000;
 
 export interface AppParts {
   readonly changes: Changes;
@@ -26,9 +30,9 @@ export function createApp(parts: AppParts): FastifyInstance {
   const app = Fastify({
     loggerInstance: parts.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: bodyBytes,
     routerOptions: { maxParamLength: 500 },
     requestTimeout: requestTimeoutMs,
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
     clientErrorHandler: answerNonsense,
     forceCloseConnections: "idle",
     frameworkErrors: (error, _request, reply) => {
@@ -36,6 +40,7 @@ export function createApp(parts: AppParts): FastifyInstance {
       void (reply as FastifyReply).code(status).send(problem);
     },
   });
+  app.server.maxConnections = maxConnections;
   acceptJsonOnly(app);
   answerProblems(app);
   countRequests(app, parts.metrics);
@@ -48,13 +53,14 @@ export function createApp(parts: AppParts): FastifyInstance {
 /** Bytes that are no UTF-8 are refused rather than replaced, and packed ones are not unpacked; an empty body is no body. */
 function acceptJsonOnly(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body: Buffer, done) => {
-    if ((request.headers["content-encoding"] ?? "identity") !== "identity") return done(new Refusal(415, "unsupported_media_type", "send the body as it is", "content-encoding"));
-    if (body.length === 0) return done(null, undefined);
+  app.addContentTypeParser("application/json", async (request: FastifyRequest, payload: IncomingMessage): Promise<unknown> => {
+    const body = await readBody(payload, bodyBytes);
+    if ((request.headers["content-encoding"] ?? "identity") !== "identity") throw new Refusal(415, "unsupported_media_type", "send the body as it is", "content-encoding");
+    if (body.length === 0) return undefined;
     try {
-      done(null, JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body)));
+      return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
     } catch (error) {
-      done(new Refusal(400, "invalid", `is not JSON in UTF-8 (${error instanceof Error ? error.message : "unreadable"})`, "body"));
+      throw new Refusal(400, "invalid", `is not JSON in UTF-8 (${error instanceof Error ? error.message : "unreadable"})`, "body");
     }
   });
 }

@@ -4,9 +4,9 @@ import { z } from "zod";
 import { envTypes, kafkaEnv, readEnv, readSecret } from "../shared/env.ts";
 import type { QboConfig } from "./qbo/config.ts";
 import type { PostgresOptions } from "./store/postgres.ts";
-import { id } from "./http/schemas.ts";
+import { newOrg } from "./http/schemas.ts";
 
-const orgs = z.array(z.strictObject({ id, name: z.string().trim().min(1).max(200) }));
+const orgs = z.array(newOrg);
 
 /** JSON in a variable. */
 const json = <S extends z.ZodType>(schema: S, fallback: string) =>

@@ -26,6 +26,12 @@ export interface FrontOptions {
 const firstByteMs = 10_000;
 /** A `Last-Event-ID` of 64 KiB is nonsense, but it gets its answer. */
 const maxHeaderBytes = 80 * 1024;
+/** What a connection takes in Node's HTTP server beside the bytes of its head. */
+const waitingBytes = 16 * 1024;
+/** Of all connections that wait for a request or for its rest: about 1500 of the usual ones, 250 with the longest heads. */
+const allWaitingBytes = 24 * 1024 * 1024;
+/** HTTP/2 sessions without a stream. */
+const maxUnused = 512;
 /** Streams are written to far more often than that. */
 const idleHttp2Ms = 120_000;
 const preface = Buffer.from("PRI * HTTP/2.0\r\n");
@@ -37,12 +43,22 @@ export class Front {
   readonly #http2: Http2Server;
   /** Connections that have not sent anything yet. */
   readonly #silent = new Set<Socket>();
+  /** Connections that are between two requests or in the middle of a head, and what each takes; oldest first. */
+  readonly #waiting = new Map<Socket, number>();
+  #waitingBytes = 0;
   readonly #sessions = new Set<ServerHttp2Session>();
+  /** Those without a stream, oldest first. */
+  readonly #unused = new Set<ServerHttp2Session>();
 
   constructor(options: FrontOptions) {
     this.#options = options;
     const { app, tls } = options;
-    this.#http = createHttpServer({ maxHeaderSize: maxHeaderBytes, headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 65_000 }, (request, response) => app.handle(request, response));
+    const times = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 65_000, connectionsCheckingInterval: 2_000 };
+    this.#http = createHttpServer({ maxHeaderSize: maxHeaderBytes, ...times }, (request, response) => {
+      this.#forget(request.socket);
+      response.once("close", () => this.#wait(request.socket, 0));
+      app.handle(request, response);
+    });
     this.#http2 = createHttp2Server({ settings: { maxConcurrentStreams: 256, maxHeaderListSize: maxHeaderBytes } }, (request, response) => app.handle(request, response));
     this.#http2.on("session", (session) => this.#keep(session));
     const sockets = { allowHalfOpen: true, noDelay: true };
@@ -112,28 +128,66 @@ export class Front {
     socket.pause();
     socket.unshift(bytes);
     (isHttp2 ? this.#http2 : this.#http).emit("connection", socket);
-    if (!isHttp2) socket.resume();
+    if (isHttp2) return;
+    // Counted before the HTTP server reads them, which then says when a request is complete.
+    socket.prependListener("data", ({ length }: Buffer) => this.#wait(socket, length)).once("close", () => this.#forget(socket));
+    socket.resume();
+  }
+
+  /**
+   * The limits of admission are for complete requests, but anybody can begin many: those that wait longest give way.
+   * By bytes, not by number, so that many honest clients at once are not cut while their short heads come in.
+   * What is more than a head can have belongs to a body, which nobody keeps.
+   */
+  #wait(socket: Socket, bytes: number): void {
+    if (socket.destroyed) return;
+    const before = this.#waiting.get(socket) ?? 0;
+    const now = Math.min((before || waitingBytes) + bytes, waitingBytes + maxHeaderBytes);
+    this.#waiting.set(socket, now);
+    this.#waitingBytes += now - before;
+    for (const [oldest] of this.#waiting) {
+      if (this.#waitingBytes <= allWaitingBytes) break;
+      this.#forget(oldest);
+      oldest.destroy();
+    }
+  }
+
+  #forget(socket: Socket): void {
+    this.#waitingBytes -= this.#waiting.get(socket) ?? 0;
+    this.#waiting.delete(socket);
   }
 
   #keep(session: ServerHttp2Session): void {
     this.#sessions.add(session);
     session.setTimeout(idleHttp2Ms, () => session.destroy());
-    endUnused(session, this.#options.unusedHttp2Ms ?? 15_000);
-    session.on("error", () => undefined).once("close", () => this.#sessions.delete(session));
-  }
-}
-
-/** Pings alone do not keep a session; and it is not ended in order, which would wait for a client that keeps its side open. */
-function endUnused(session: ServerHttp2Session, ms: number): void {
-  let streams = 0;
-  const unused = setTimeout(() => {
-    if (streams === 0) session.destroy();
-  }, ms).unref();
-  session.on("stream", (stream) => {
-    streams++;
-    stream.once("close", () => {
-      streams--;
-      unused.refresh();
+    this.#endUnused(session, this.#options.unusedHttp2Ms ?? 15_000);
+    session.on("error", () => undefined).once("close", () => {
+      this.#sessions.delete(session);
+      this.#unused.delete(session);
     });
-  });
+  }
+
+  /** Pings alone do not keep a session; and it is not ended in order, which would wait for a client that keeps its side open. */
+  #endUnused(session: ServerHttp2Session, ms: number): void {
+    let streams = 0;
+    const unused = setTimeout(() => {
+      if (streams === 0) session.destroy();
+    }, ms).unref();
+    const wait = () => {
+      if (session.destroyed) return;
+      unused.refresh();
+      this.#unused.add(session);
+      const [oldest] = this.#unused;
+      if (this.#unused.size > maxUnused && this.#unused.delete(oldest!)) oldest!.destroy();
+    };
+    wait();
+    session.on("stream", (stream) => {
+      streams++;
+      this.#unused.delete(session);
+      stream.once("close", () => {
+        streams--;
+        if (streams === 0) wait();
+      });
+    });
+  }
 }

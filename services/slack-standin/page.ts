@@ -55,7 +55,13 @@ function attachment(a: Attachment): string {
 
 /** Only the texts of blocks: enough to read them. */
 function blocks(list: readonly unknown[] | null | undefined): string {
-  return (list ?? []).map((b) => paragraph((b as { text?: { text?: string } } | null)?.text?.text)).join("");
+  return (list ?? []).map((b) => paragraph(blockText(b))).join("");
+}
+
+/** Blocks that have no text of their own may hold anything there, which nobody checks. */
+function blockText(block: unknown): string | undefined {
+  const text = (block as { text?: { text?: unknown } | null } | null)?.text?.text;
+  return typeof text === "string" ? text : undefined;
 }
 
 const paragraph = (text: string | null | undefined): string => (text ? `<p>${mrkdwn(text)}</p>` : "");

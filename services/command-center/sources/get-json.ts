@@ -1,11 +1,19 @@
 /** Reads JSON from another service within a time and a size, and says in words what went wrong. */
 import type { z } from "zod";
 
-const maxBytes = 4 * 1024 * 1024;
+/** Most bytes of an answer: its values take several times as much memory. */
+export const maxBytes = 4 * 1024 * 1024;
 
 /** A source did not give what it should; the message is for people. */
 export class SourceProblem extends Error {
   override readonly name = "SourceProblem";
+}
+
+/** An answer has more than `maxBytes`. */
+export class AnswerTooLarge extends SourceProblem {
+  constructor() {
+    super("answers more than can be read");
+  }
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -65,7 +73,7 @@ async function readText(response: Response): Promise<string> {
   for await (const chunk of response.body ?? []) {
     bytes += chunk.byteLength;
     // Leaving the loop cancels the rest of the body.
-    if (bytes > maxBytes) throw new SourceProblem("answers more than can be read");
+    if (bytes > maxBytes) throw new AnswerTooLarge();
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();

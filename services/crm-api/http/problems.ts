@@ -49,8 +49,6 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, place: Pla
 
 const plain: Readonly<Record<string, [code: string, message: string, field: string]>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ["unsupported_media_type", "send the body as application/json", "content-type"],
-  FST_ERR_CTP_BODY_TOO_LARGE: ["too_large", "the body is too large", "body"],
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: ["invalid", "the body's length is not what content-length says", "content-length"],
   FST_ERR_BAD_URL: ["invalid", "the path is not properly percent-encoded", "path"],
 };
 

@@ -1,5 +1,6 @@
 /** The QuickBooks side of the API. */
-import type { FastifyBaseLogger, FastifyInstance } from "fastify";
+import type { IncomingMessage } from "node:http";
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { conflict, Refusal } from "../crm/errors.ts";
 import type { Changes } from "../crm/unit.ts";
@@ -10,6 +11,7 @@ import { retryFailed } from "../qbo/pushes.ts";
 import { qboStatus } from "../qbo/status.ts";
 import type { Tokens } from "../qbo/tokens.ts";
 import { readDelivery, receive, signatureHolds } from "../qbo/webhooks.ts";
+import { readBody } from "./bodies.ts";
 import { check } from "./problems.ts";
 import { id } from "./schemas.ts";
 
@@ -86,8 +88,8 @@ function verifierOf(qbo: QboParts | undefined, log: FastifyBaseLogger): string {
 function webhookRoute(scope: FastifyInstance, changes: Changes, metrics: Metrics, qbo: QboParts | undefined): void {
   for (const result of ["accepted", "duplicate", "unusable", "rejected"]) metrics.qboWebhooks.inc({ result }, 0);
   scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: webhookBytes }, (_request, body, done) => done(null, body));
-  scope.post("/qbo/webhooks", { bodyLimit: webhookBytes }, async (request) => {
+  scope.addContentTypeParser("*", (_request: FastifyRequest, payload: IncomingMessage) => readBody(payload, webhookBytes));
+  scope.post("/qbo/webhooks", async (request) => {
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const signature = request.headers["intuit-signature"];
     try {

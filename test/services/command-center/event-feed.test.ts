@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { EventFeed } from "../../../services/command-center/event-feed.ts";
 import { EventRing } from "../../../services/command-center/event-ring.ts";
@@ -41,6 +43,21 @@ describe("feed items", () => {
     const [long] = toFeedItem({ event: "message", data: JSON.stringify(crmEvent(1, { type: "x".repeat(9999), data: { note: "y".repeat(99_999), amount_cents: 0.5 } })) });
     expect(JSON.stringify(long).length).toBeLessThan(1700);
     expect(long).toMatchObject({ amountCents: null });
+  });
+
+  it("keep nothing of a long event but what they show", () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const heap = () => (collect(), process.memoryUsage().heapUsed);
+    const before = heap();
+    const items = Array.from({ length: 100 }, (_, n) => toFeedItem({ event: "message", data: JSON.stringify(crmEvent(n, { data: { note: `${n}${"y".repeat(240_000)}` } })) }));
+    expect(heap() - before).toBeLessThan(8 << 20);
+    expect(items.flat()).toHaveLength(100);
+  });
+
+  it("are cut between any two characters", () => {
+    const [long] = toFeedItem({ event: "message", data: JSON.stringify(crmEvent(1, { data: { note: "é😀".repeat(2_000) } })) });
+    expect(long).toMatchObject({ data: `${JSON.stringify({ note: "é😀".repeat(2_000) }).slice(0, 1_000)}…` });
   });
 
   it("stand for events that are too deep to be shown", () => {
@@ -88,6 +105,20 @@ describe("EventFeed", () => {
     events.send(crmEvent(6));
     await eventually(() => expect(ids(got)).toEqual(["event-1", "event-2", "event-3", "event-4", "event-5", "event-6"]));
     expect(events.resumed).toEqual(["e.2", "e.3"]);
+  });
+
+  it.each([
+    [50, 240_000, 12],
+    [3, 3_000_000, 1],
+    [2, 5_000_000, 0],
+  ])("takes as many of %d events of %d bytes as can be read at once: %d", async (count, bytes, taken) => {
+    await start();
+    events.log.push(...Array.from({ length: count }, (_, n) => crmEvent(n, { data: { note: "y".repeat(bytes) } })));
+    feed.start();
+    await connected();
+    events.send(crmEvent(count));
+    const last = Array.from({ length: taken + 1 }, (_, n) => `event-${count - taken + n}`);
+    await eventually(() => expect(ids(got)).toEqual(last));
   });
 
   it("gives up a stream that fell silent and comes back", async () => {

@@ -110,6 +110,8 @@ describe("the environment", () => {
     [{ ...base, REPLICAS: "2" }, /REPLICAS: 2 replicas need PostgreSQL: set PG_HOST/],
     [{ ...base, ORGS: "{" }, /ORGS: is not JSON/],
     [{ ...base, ORGS: '[{"id":"a b","name":"x"}]' }, /ORGS\.0\.id/],
+    [{ ...base, ORGS: '[{"id":"acme","name":"Ac\\u0000me"}]' }, /ORGS\.0\.name: must not contain control characters/],
+    [{ ...base, ORGS: '[{"id":"acme","name":"Acme \\ud800"}]' }, /ORGS\.0\.name: must not contain control characters/],
     [{ ...base, QBO_CLIENT_ID: "x" }, /QBO_CLIENT_SECRET_FILE: is required with QBO_CLIENT_ID/],
     [{ ...base, PG_PASSWORD_FILE: "/x" }, /PG_HOST/],
     [{ ...base, KAFKA_PARTITIONS: "0" }, /KAFKA_PARTITIONS/],

@@ -1,5 +1,6 @@
 /** crm-events as its image runs it, within half a CPU and 256 MiB, with as many clients as it takes by default. */
 import { randomBytes } from "node:crypto";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Admin } from "@platformatic/kafka";
@@ -83,6 +84,25 @@ describe.skipIf(kafkaMissing ?? limitsMissing)("within 0.5 CPU and 256 MiB", () 
     await load.open(port, streams - stuck, request());
     load.deliveries = 0;
   }
+
+  test("4 000 heads that never end, while a stream goes on", { timeout: 120_000 }, async () => {
+    await load.open(port, 1, request());
+    const head = `GET /crm-events HTTP/1.1\r\nHost: x\r\nX-A: ${"a".repeat(76_000)}`;
+    const sockets = new Set<Socket>();
+    for (let i = 0; i < 4_000; i++) {
+      const socket = connect(port, "127.0.0.1").on("error", () => undefined).once("close", () => sockets.delete(socket));
+      sockets.add(socket);
+      socket.write(head);
+      // Those that were given up count too: only so many are on their way to the service at a time.
+      if (i % 50 === 49) await until(() => [...sockets].every(({ writableLength }) => writableLength === 0), 60_000);
+    }
+    await until(() => sockets.size < 300, 60_000, () => `${sockets.size} connections`);
+    await send(1, 400);
+    await until(() => load.deliveries === 1, 30_000);
+    expect(load.closed).toBe(0);
+    expect(survives()).toBeLessThanOrEqual(mostBytes);
+    for (const socket of sockets) socket.destroy();
+  });
 
   test("history full of events and 12 000 clients that all get each one", { timeout: 400_000 }, async () => {
     for (let i = 0; i < 12; i++) await send(1_000, 2_000);

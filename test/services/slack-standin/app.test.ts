@@ -193,6 +193,17 @@ describe("the page", () => {
     expect(body).toContain("<strong>bold</strong>");
     expect((await app.inject("/?channel=%23ops-alerts")).body).toContain("No messages yet.");
   });
+
+  it("shows messages whose blocks hold something else where a text would be", async () => {
+    const { app, post } = build();
+    const odd = [{ text: 1 }, { text: ["x"] }, { text: {} }, "x", 1, null].map((text) => ({ type: "divider", text }));
+    expect(await post(crm, { text: "odd", blocks: odd, attachments: [{ blocks: odd }] })).toBe("200 ok");
+    await post(crm, { blocks: [{ type: "header", text: { type: "plain_text", text: "the header" } }] });
+    const { statusCode, body } = await app.inject("/");
+    expect(statusCode).toBe(200);
+    expect(body).toContain("<p>odd</p>");
+    expect(body).toContain("<p>the header</p>");
+  });
 });
 
 describe("the environment", () => {

@@ -11,6 +11,8 @@ class ByName extends BaseSequencer {
 export default defineConfig({
   test: {
     sequence: { sequencer: ByName },
+    // Of the cases that say they may run side by side: each is one busy process, and machines have two cores.
+    maxConcurrency: 2,
     projects: [
       {
         // Needs nothing but node_modules. Once again after a failure: services are driven over sockets and clocks here, on

@@ -5,6 +5,7 @@ import { destinations, evaluate, mutedBy, type Destination } from "./evaluate.ts
 import { alerts } from "./index.ts";
 import { routedLabels, sampleLabels } from "./labels.ts";
 import { latency, worstCaseSeconds } from "./latency.ts";
+import { probes, type Probe } from "./probes.ts";
 import { type Receiver, matcherText, routing } from "./routing.ts";
 import type { Alert, Labels } from "./types.ts";
 
@@ -61,7 +62,24 @@ export function parseAlert(s: Settings, text: string): Labels {
   const given = text.includes("=") ? parsePairs(text) : { alertname: text };
   const known = alerts(s).filter((a) => a.alert === given.alertname);
   if (known.length === 0 && !text.includes("=")) throw new Error(`the stack has no alert ${text}; "list" shows those that it has`);
-  return known.length === 0 ? given : { ...sampleLabels(known[0]!), ...given };
+  if (known.length === 0) return given;
+  const rule = known.find((a) => canHave(a, given)) ?? known[0]!;
+  return { ...sampleLabels(rule), ...ofProbe(s, rule, given), ...given };
+}
+
+/** Whether nothing that is given contradicts the labels that a rule has. */
+const canHave = (a: Alert, given: Labels): boolean =>
+  Object.entries(given).every(([name, value]) => {
+    const values = a.labels[name] ? [a.labels[name]] : a.derived[name];
+    return values === undefined || name === "alertname" || values.includes(value);
+  });
+
+/** Where the owner follows from a probe, its labels go together: those of the first probe that has what is given. */
+function ofProbe(s: Settings, rule: Alert, given: Labels): Labels {
+  if (rule.derived.team === undefined) return {};
+  const all = Object.entries(probes(s)).flatMap(([job, list]: [string, readonly Probe[]]) => list.map((p) => ({ ...p.owner, job, instance: p.target })));
+  const carried = all.map((labels) => Object.fromEntries(Object.entries(labels).filter(([name]) => rule.derived[name])));
+  return carried.find((labels) => canHave(rule, labels) && Object.entries(labels).every(([name, value]) => (given[name] ?? value) === value)) ?? {};
 }
 
 function parsePairs(text: string): Labels {

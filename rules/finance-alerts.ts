@@ -57,10 +57,12 @@ const invoiceAlerts = (s: Settings): Alert[] => [
 
 /**
  * Holds when the API is back and has answered for less than three quarters of a window: revenue is small then because of
- * the outage, of which people were told. While it lasts CrmApiDown mutes what follows, so that a flatline told before
- * can still end in a message.
+ * the outage. Only when people were told of that: scrapes that fail now and then never last until CrmApiDown. While it
+ * lasts CrmApiDown mutes what follows, so that a flatline told before can still end in a message.
  */
-const afterOutage = (window: string): string => promql`(max(${apiUp}) == 1 and max(avg_over_time(${apiUp}[${window}])) < 0.75)`;
+const afterOutage = (window: string): string => promql`
+  (max(${apiUp}) == 1 and max(avg_over_time(${apiUp}[${window}])) < 0.75
+    and on () last_over_time(${stack.alerts}{alertname="CrmApiDown",alertstate="firing"}[${window}]))`;
 
 function revenueAlerts(s: Settings): Alert[] {
   const flatline = (speed: "Fast" | "Slow", window: string, hours: number, series: string, pct: number, hold: string) =>

@@ -1,25 +1,30 @@
 /** Alerts on how the event service's consumer group keeps up with Kafka. */
 import type { Settings } from "../components/settings/schema.ts";
-import { consumerGroup, eventsAlert as events, noReplica, ofGroup } from "./events-service.ts";
-import { crmEvents, kafka } from "./metrics.ts";
+import { consumerGroup, eventsAlert as events, ofGroup } from "./events-service.ts";
+import { crmEvents, kafka, stack } from "./metrics.ts";
 import { compared, promql } from "./promql.ts";
 import type { Alert } from "./types.ts";
 
 /** Alerts of the group `kafka`. */
 export const kafkaAlerts = (s: Settings): Alert[] => [noMember(s), ...stuck(s), ...keepingUp(s)];
 
-/** The other cause of CrmEventsServiceDown; the two never hold together, and a label tells them apart. */
+/** People are told that no replica answers. */
+const noReplicaFires = promql`${stack.alerts}{alertname="CrmEventsServiceDown",cause="no-replica",alertstate="firing"}`;
+
+/** The other cause of CrmEventsServiceDown, told while the first one is not; a label tells them apart. */
 const noMember = (s: Settings): Alert =>
   events(s, "CrmEventsServiceDown", {
-      // A group that Kafka does not know has no member either; without Kafka nothing can be said.
+      // A group that Kafka does not know has no member either; without Kafka nothing can be said. What counts is whether
+      // the other cause is told, not whether a scrape failed: replicas that restart again and again would start `for`
+      // anew each time, and neither cause would ever be told.
       expr: promql`
         (max(kafka:group_consumer_count${ofGroup}) or 0 * max(${kafka.brokers} > 0)) == 0
-          unless ${noReplica}`,
+          unless on () ${noReplicaFires}`,
       for: "5m",
       severity: "critical",
       summary: "The event service does not work",
       labels: { cause: "no-member" },
-      description: `The consumer group ${consumerGroup} has had no member for 5 minutes ({{ $value | printf "%.0f" }} at the last count) although replicas of crm-events answer: no event is handled.`,
+      description: `The consumer group ${consumerGroup} has had no member for 5 minutes ({{ $value | printf "%.0f" }} at the last count) although replicas of crm-events answer, at least now and then: no event is handled.`,
     });
 
 function stuck(s: Settings): Alert[] {
@@ -29,12 +34,13 @@ function stuck(s: Settings): Alert[] {
       // A short window for what is handled, so that the time until it fires is that of `for`; a long one for what arrives,
       // so that a message every few minutes is enough. At the end of all traffic that holds for 8 minutes, less than
       // `for`; and while nothing waits nothing can be stuck, which is taken for true after kafka-exporter has stopped too.
-      // A group that has never committed has no lag. Where scrapes are so far apart that the short window has one sample
-      // at most, the long one counts what a replica has handled that still answers.
+      // A group that has never committed has no lag, or -1 in every partition: that does not say that nothing waits.
+      // Where scrapes are so far apart that the short window has one sample at most, the long one counts what a replica
+      // has handled that still answers.
       expr: promql`
         sum(increase(${crmEvents.messages}[2m]) or (increase(${crmEvents.messages}[10m]) and ${crmEvents.messages})) == 0
           and (sum(increase(${kafka.topicOffset}${topic}[10m])) > 0 or max(deriv(kafka:group_lag_sum${ofGroup}[10m])) > 0)
-          unless max(last_over_time(kafka:group_lag_sum${ofGroup}[10m])) == 0`,
+          unless max(last_over_time(${kafka.groupLag}{consumergroup="${consumerGroup}",topic="${s.kafka.topic}"}[10m])) == 0`,
       for: "10m",
       severity: "critical",
       summary: "Events arrive but none is handled",

@@ -139,7 +139,7 @@ export const stack = {
   up: gauge("up", [], "1 when the last scrape succeeded."),
   scrapeDuration: gauge("scrape_duration_seconds", [], "Duration of the last scrape."),
   scrapeSamples: gauge("scrape_samples_scraped", [], "Samples of the last scrape."),
-  alerts: gauge("ALERTS", ["alertname", "alertstate", "severity", "service", "team"], "Alerts that are pending or firing."),
+  alerts: gauge("ALERTS", ["alertname", "alertstate", "cause", "severity", "service", "team"], "Alerts that are pending or firing."),
   alertsForState: gauge("ALERTS_FOR_STATE", ["alertname", "severity", "service", "team"], "When an alert became pending, as a Unix time."),
   processStart: gauge("process_start_time_seconds", [], "When the process started."),
   residentMemory: gauge("process_resident_memory_bytes", [], "Resident memory."),

@@ -48,12 +48,18 @@ function ownersOfProbes(s: Settings): Record<string, string[]> {
   return Object.fromEntries((["service", "team", "product"] as const).map((label) => [label, [...new Set(owners.map((o) => o[label]))]]));
 }
 
+/** Holds, by job, for what its own scrape reports as down: also these two without a target, whose own alerts count that as down. */
+const reportedDown = promql`
+  max by (job) (${stack.up}) == 0
+    or absent(${stack.up}{job="${parts["crm-api"].job}"})
+    or absent(${stack.up}{job="${parts["crm-events"].job}"})`;
+
 /** The alert's own name, by which it finds what it has told before. */
 const probeFailingName = "UptimeProbeFailing";
 
 /**
  * A service whose own scrape fails is reported by its own alert, later: this one would only make two messages of one
- * outage. A service that is not scraped at all is reported here.
+ * outage. A service that has no such alert and is not scraped at all is reported here.
  *
  * A probe that was told stays told until it succeeds, also when the scrape fails after it: else what it mutes would be
  * told while the service's own alert is still pending, and a green message would come in the middle of the outage.
@@ -67,7 +73,7 @@ function probeFailing(s: Settings): Alert {
         (
           ${failing}
           unless on (service)
-          ${byService(promql`max by (job) (${stack.up}) == 0`)}
+          ${byService(reportedDown)}
         )
         or
         (

@@ -14,6 +14,8 @@ import type { LedgerKind } from "./store/tables.ts";
 const latencyBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const dayCacheMs = 15_000;
 const outboxCacheMs = 2_000;
+/** Two scrapes, the second of them with its time limit. */
+const newOrgMs = 35_000;
 
 /** The counters that the ledger's totals feed: which kind, and whether its count or its cents. */
 const durable: readonly (readonly [MetricSpec, LedgerKind, "count" | "amountCents"])[] = [
@@ -76,18 +78,26 @@ export function storeMetrics(metrics: Metrics, store: Store, clock: Clock): () =
   return async () => {
     const [sums, days, unsent, times] = [await totals(store.db), await daySums(), await waiting(), await companyTimes(store.db)];
     // No await between here and the exposition's start: concurrent scrapes never see half of it.
-    for (const sum of sums) for (const f of byKind.get(sum.kind) ?? []) f.follow(sum.orgId, sum[f.field]);
+    const now = clock.now();
+    for (const sum of sums) for (const f of byKind.get(sum.kind) ?? []) f.follow(sum.orgId, isNew(sum.orgSince, now) ? 0 : sum[f.field]);
     for (const d of days) {
       day.created.set({ org_id: d.org_id }, d.invoices_created);
       day.paid.set({ org_id: d.org_id }, d.invoices_paid);
       day.revenue.set({ org_id: d.org_id }, d.revenue_cents);
     }
     outbox.depth.set(unsent.depth);
-    outbox.age.set(unsent.oldestAt === undefined ? 0 : Math.max(0, clock.now() - unsent.oldestAt) / 1000);
-    qbo(times, clock.now());
+    outbox.age.set(unsent.oldestAt === undefined ? 0 : Math.max(0, now - unsent.oldestAt) / 1000);
+    qbo(times, now);
     return metrics.registry.metrics();
   };
 }
+
+/**
+ * Whether an organisation's counters still show 0. A gain is counted from the first value that Prometheus sees, so what a
+ * new organisation does before its first scrape would be lost. By the time of its creation, so that replicas agree and
+ * it does not matter who reads; a clock that was set back makes none new again.
+ */
+const isNew = (since: number, now: number): boolean => Math.abs(now - since) < newOrgMs;
 
 /**
  * A counter that follows the store's totals. It is raised by what is new, because making thousands of series anew at each

@@ -4,6 +4,7 @@ import { explain, listAlerts, listLatencies, parseAlert } from "../../rules/expl
 import { alerts } from "../../rules/index.ts";
 import { latency, worstCaseSeconds } from "../../rules/latency.ts";
 import { dispatchStartDelaySeconds, resendDelay } from "../../rules/routing.ts";
+import { caseSettings } from "./cases/case.ts";
 import { sampleSettings } from "../support/settings.ts";
 
 const s = sampleSettings();
@@ -69,6 +70,24 @@ describe("the command's answers", () => {
     const text = explain(s, [parseAlert(s, "RevenueZeroStreak")]);
     expect(text).toContain("Muted while CrmApiDown fires with the same service");
     expect(text).toContain("Muted while UptimeProbeFailing fires with the same service");
+  });
+
+  it("show the labels of one subject, the given one", () => {
+    const labels = (text: string, settings = s) => parseAlert(settings, text);
+    const grafana = { team: "ops", product: "observability", service: "grafana", job: "blackbox_http", instance: "http://grafana:3000/api/health" };
+    expect(labels("alertname=UptimeProbeFailing,service=grafana")).toMatchObject(grafana);
+    expect(labels("alertname=UptimeProbeFailing,instance=grafana:3000")).toMatchObject({ ...grafana, job: "blackbox_tcp", instance: "grafana:3000" });
+    expect(labels("alertname=UptimeProbeFailing,team=ops")).toMatchObject({ team: "ops", product: "observability", service: "prometheus", instance: "http://prometheus:9090/-/ready" });
+    expect(labels("alertname=UptimeProbeFailing,service=other")).toMatchObject({ team: "crm", service: "other" });
+    expect(labels("UptimeProbeFailing")).toMatchObject({ team: "crm", product: "peakpro", service: "crm-api", job: "blackbox_http" });
+    expect(explain(s, [labels("alertname=UptimeProbeFailing,service=grafana")])).toContain("One message to Slack #ops-alerts");
+    expect(labels("alertname=ServiceReplicaDown,service=alertmanager")).toMatchObject({ team: "ops", product: "observability", job: "alertmanager" });
+    expect(labels("alertname=ServiceReplicaDown,instance=crm-events-1:9010", caseSettings)).toMatchObject({ service: "crm-events-sse", product: "aetherlink", job: "crm-events" });
+    expect(labels("alertname=CrmEventsServiceDown,cause=no-replica").cause).toBe("no-replica");
+    expect(labels("alertname=ServiceReplicaDown,service=other")).toMatchObject({ service: "other", job: "crm_api" });
+    const certificate = labels("alertname=TlsCertificateExpiring,service=shop.example.com", caseSettings);
+    expect(certificate).toMatchObject({ service: "shop.example.com", team: "ops", product: "observability" });
+    expect(certificate).not.toHaveProperty("job");
   });
 
   it("take labels", () => {

@@ -6,7 +6,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ruleGroups } from "../../rules/index.ts";
 import type { Rule } from "../../rules/types.ts";
-import { caseSettings } from "./cases/case.ts";
+import { seconds } from "../../components/settings/timing.ts";
+import { caseSettings, type RuleCase } from "./cases/case.ts";
 import { allCases } from "./cases/index.ts";
 import { mutants, type Mutant } from "./support/mutants.ts";
 import { findPromtool, runCases } from "./support/promtool.ts";
@@ -16,6 +17,8 @@ if ("missing" in promtool) console.warn(`skipped: ${promtool.missing}`);
 const long = process.env["LONG"] === "1";
 const groups = ruleGroups(caseSettings);
 const nameOf = (r: Rule) => (r.kind === "alert" ? r.alert : r.record);
+/** Seconds from the start of a case to the last time that it looks at. */
+const lastLook = (c: RuleCase) => Math.max(0, ...[...Object.keys(c.firing), ...c.values.map((v) => v.at)].map(seconds));
 /** Leads, proposals and payments have the same text as the finance windows. */
 const twins = /^crm:(leads|proposals|payments)[:_]|^crm:(invoices_paid|payments_cents|invoices_due|invoices_overdue):/;
 
@@ -44,15 +47,22 @@ describe.skipIf("missing" in promtool)("the rule cases", () => {
   const all = groups.flatMap((g) => g.rules.filter((r) => !twins.test(nameOf(r))).flatMap((rule) => mutants(rule).map((mutant) => ({ rule, mutant }))));
   const chosen = all.filter((_, i) => long || i % 25 === 0);
 
-  /** Whether the cases of the rule notice the mutant. */
+  /** Whether the cases of the rule notice the mutant: one by one, those first that cover the least time. */
   async function killed(rule: Rule, mutant: Mutant): Promise<boolean> {
     const changed = groups.map((g) => ({ ...g, rules: g.rules.map((r) => (r === rule ? mutant.rule : r)) }));
-    return (await runCases(program, allCases.filter((c) => c.rule === nameOf(rule)), changed)) !== "";
+    for (const c of allCases.filter((one) => one.rule === nameOf(rule)).sort((a, b) => lastLook(a) - lastLook(b))) {
+      if ((await runCases(program, [c], changed)) !== "") return true;
+    }
+    return false;
   }
 
   it(`notice at least 90 % of ${chosen.length} mutants`, { timeout: long ? 14_400_000 : 900_000 }, async () => {
     const survivors: string[] = [];
-    for (const { rule, mutant } of chosen) if (!(await killed(rule, mutant))) survivors.push(`${nameOf(rule)}: ${mutant.what}`);
+    const left = chosen.values();
+    const work = async () => {
+      for (const { rule, mutant } of left) if (!(await killed(rule, mutant))) survivors.push(`${nameOf(rule)}: ${mutant.what}`);
+    };
+    await Promise.all([work(), work()]);
     const score = 1 - survivors.length / chosen.length;
     if (long) {
       mkdirSync("bench/results", { recursive: true });

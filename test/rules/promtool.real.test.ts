@@ -9,11 +9,11 @@ if ("missing" in promtool) console.warn(`skipped: ${promtool.missing}`);
 
 describe.skipIf("missing" in promtool)("rules under promtool", () => {
   const program = "program" in promtool ? promtool.program : "";
-  it.each([...Map.groupBy(allCases, (c) => c.rule)])("%s", { timeout: 300_000 }, async (_rule, cases) => {
+  it.concurrent.each([...Map.groupBy(allCases, (c) => c.rule)])("%s", { timeout: 600_000 }, async (_rule, cases) => {
     expect(await runCases(program, cases)).toBe("");
   });
 
-  it.each([...Map.groupBy(fastCases, (c) => c.rule)])("%s in the fast profile", async (_rule, cases) => {
+  it.concurrent.each([...Map.groupBy(fastCases, (c) => c.rule)])("%s in the fast profile", { timeout: 600_000 }, async (_rule, cases) => {
     expect(await runCases(program, cases, fastGroups)).toBe("");
   });
 });

@@ -12,16 +12,19 @@ export interface Sum {
   readonly kind: LedgerKind;
   readonly count: number;
   readonly amountCents: number;
+  /** When the organisation was added, milliseconds. */
+  readonly orgSince: number;
 }
 
 /** Sums since the beginning; every known organisation has every kind, from 0 on. */
 export async function totals(db: Db): Promise<Sum[]> {
   const rows = await db
     .selectFrom("totals")
-    .select((eb) => ["org_id", "kind", "count", eb.cast<string>("amount_cents", "text").as("cents")])
+    .innerJoin("orgs", "orgs.id", "totals.org_id")
+    .select((eb) => ["org_id", "kind", "count", eb.cast<string>("amount_cents", "text").as("cents"), "orgs.created_at"])
     .orderBy("org_id")
     .execute();
-  return rows.map((r) => ({ orgId: r.org_id, kind: r.kind, count: r.count, amountCents: Number(r.cents) }));
+  return rows.map((r) => ({ orgId: r.org_id, kind: r.kind, count: r.count, amountCents: Number(r.cents), orgSince: r.created_at }));
 }
 
 /** One organisation's business in a window. */

@@ -4,7 +4,10 @@ import { alertCases, type RuleCase, type Series } from "./case.ts";
 const up = (n: number) => `up{job="crm-events",instance="crm-events-${n}:9010"}`;
 /** Of another job: must not count. */
 const elsewhere: Series = { 'up{job="prometheus",instance="prometheus:9090"}': "1x200" };
+/** Fails every eighth scrape, for less than the time after which that is told. */
+const crashLoop = "1x3 0 1x6 0 1x6 0 1x6 0 1x6 0 1x6 0 1x6 0 1x6 0";
 const running: Series = { [up(1)]: "1x100", [up(2)]: "1x100" };
+const neither: Series = { ...elsewhere, [up(1)]: "0x60", [up(2)]: "0x60", 'kafka_consumergroup_members{consumergroup="crm-events-sse"}': "0x60" };
 const messages = (n: number) => `crm_events_messages_total{job="crm-events",instance="crm-events-${n}:9010"}`;
 const clients = (n: number) => `crm_events_sse_clients{job="crm-events",instance="crm-events-${n}:9010"}`;
 const requests = (status: string, path = "/crm-events") => `crm_events_http_requests_total{job="crm-events",instance="crm-events-1:9010",method="GET",path="${path}",status="${status}"}`;
@@ -36,12 +39,17 @@ export const eventCases: RuleCase[] = [
       "one replica answers and the group has members": { series: { [up(1)]: "0x40", [up(2)]: "1x40", [members]: "1x40" }, at: "15m" },
       "Kafka does not answer either": { series: { ...running, kafka_brokers: "0x40" }, at: "15m" },
       "another group has no member": { series: { ...running, kafka_brokers: "1x40", [members]: "2x40", 'kafka_consumergroup_members{consumergroup="other"}': "0x40" }, at: "15m" },
+      "replicas are back from an outage, the members a little later": { series: { [up(1)]: "0x40 1x40", [up(2)]: "0x40 1x40", [members]: "0x48 2x40" }, at: "24m30s" },
     },
     also: {
       "the target is gone": { series: { [up(1)]: "1x2 stale" }, before: "3m", at: "3m30s" },
       "the group has no member": { series: { ...running, [members]: "2x2 0x60" }, before: "6m", at: "6m30s" },
       "Kafka does not know the group": { series: { ...running, kafka_brokers: "1x40", 'kafka_consumergroup_members{consumergroup="other"}': "2x40" }, before: "4m30s", at: "5m" },
-      "no replica and no member: one alert": { series: { ...elsewhere, [up(1)]: "0x60", [up(2)]: "0x60", [members]: "0x60" }, at: "20m" },
+      "no replica and no member: one alert": { series: neither, at: "20m" },
+      "no replica and no member, when the time of the other cause is over: one alert": { series: neither, at: "5m" },
+      "and with the next evaluation": { series: neither, at: "5m30s" },
+      "no member, and replicas that fail again and again": { series: { [up(1)]: crashLoop, [up(2)]: crashLoop, [members]: "0x100" }, before: "4m30s", at: "5m" },
+      "and goes on to fail": { series: { [up(1)]: crashLoop, [up(2)]: crashLoop, [members]: "0x100", 'ALERTS{alertname="Other",alertstate="firing",cause="no-replica"}': "1x100" }, at: "30m" },
       "no target and no member: one alert": { series: { ...elsewhere, [members]: "0x60" }, at: "20m" },
       "one replica answers, no member": { series: { [up(1)]: "0x60", [up(2)]: "1x60", [members]: "0x60" }, before: "4m30s", at: "5m" },
     },
@@ -61,6 +69,8 @@ export const eventCases: RuleCase[] = [
       "lag of another group grows": { series: { [messages(1)]: "1000x90", ...lags(["5+10x90"], "other") } },
       "one replica handles them": { series: { [messages(1)]: "1000x90", [messages(2)]: "500+1x90", [produced(0)]: "7000+10x90" } },
       "they arrive, and nothing waits": { series: { [messages(1)]: "1000x90", [produced(0)]: "7000+10x90", ...lags(["0x90"]), ...lags(["5x90"], "other") } },
+      "they arrive, and only another topic of the group waits": { series: { [messages(1)]: "1000x90", [produced(0)]: "7000+10x90", ...lags(["0x90"]), [lag(0).replace("aetherlink.events", "other")]: "5x90" } },
+      "they arrive, nothing waits, and nothing was ever committed in a partition": { series: { [messages(1)]: "1000x90", [produced(0)]: "7000+10x90", ...lags(["0x90", "-1x90"]) } },
       "one message every 5 minutes is handled": { series: { [messages(1)]: everyFiveMinutes(1000), [produced(0)]: everyFiveMinutes(7000), ...lags(["0x120"]) }, at: "45m" },
       "they are handled, seen every 5 minutes": { series: { [messages(1)]: "1000+1x40", [produced(0)]: "7000+10x40" }, at: "2h", step: "5m" },
       "all traffic ends": { series: { [messages(1)]: "1000+10x20 1200x100", [produced(0)]: "7000+10x20 7200x100", ...lags(["0x120"]) }, at: "22m" },
@@ -77,6 +87,8 @@ export const eventCases: RuleCase[] = [
       "it has started again and handles nothing": { series: { [messages(1)]: "1000x4 0x80", [produced(0)]: "7000+10x90" }, before: "10m", at: "10m30s" },
       "only the lag shows that they arrive": { series: { [messages(1)]: "1000x90", ...lags(["5+10x90"]) }, before: "10m", at: "10m30s" },
       "Kafka forgets that nothing waited": { series: { [messages(1)]: "1000x90", [produced(0)]: "7000+10x90", [lag(0)]: "0x9 stale" }, before: "24m", at: "24m30s" },
+      "the group has never committed": { series: { [messages(1)]: "0x90", [produced(0)]: "7000+10x90", ...lags(["-1x90", "-1x90"]) }, before: "10m", at: "10m30s" },
+      "one of two partitions has no lag": { series: { [messages(1)]: "1000x90", ...lags(["0x90", "5+10x90"]) }, before: "10m", at: "10m30s" },
       "another topic of the group has no lag": { series: { [messages(1)]: "1000x90", ...lags(["5+10x90"]), [lag(0).replace("aetherlink.events", "other")]: "0x90" }, before: "10m", at: "10m30s" },
     },
     reset: { series: { [messages(1)]: "1000+10x4 0+10x80", [produced(0)]: "7000+10x90" }, at: "13m30s" },

@@ -20,7 +20,7 @@ const apiUp = 'up{job="crm_api",instance="crm-api-1:8080"}';
 
 export const fastCases: RuleCase[] = [
   flatline("revenue nearly ends", { [cents]: "0+12x2100 25202+2x100", [apiUp]: "1x2200" }, { "176h55m": 0, "177h5m": 1 }),
-  flatline("an outage of 3 h ends", { [cents]: "0+12x2100 _x36 25200+12x100", [apiUp]: "1x2100 0x35 1x100" }, { "178h5m": 0, "178h30m": 0, "179h30m": 0, "180h": 0, "182h": 0 }),
+  flatline("an outage of 3 h ends", { [cents]: "0+12x2100 _x36 25200+12x100", [apiUp]: "1x2100 0x35 1x100", 'ALERTS{alertname="CrmApiDown",alertstate="firing",service="crm-api"}': "_x2100 1x35 stale" }, { "178h5m": 0, "178h30m": 0, "179h30m": 0, "180h": 0, "182h": 0 }),
   stuck("traffic ends", { [messages]: traffic, [produced]: traffic, [lag]: "0x460" }, never),
   stuck("traffic ends, and kafka-exporter stops later", { [messages]: traffic, [produced]: "100+1x60 160x60 stale", [lag]: "0x121 stale" }, never),
   stuck("messages arrive and none is handled", { [messages]: traffic, [produced]: "100+1x460", [lag]: "0x60 1+1x400" }, { "4m16s": 0, "4m18s": 1, "14m": 1 }),

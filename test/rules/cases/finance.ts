@@ -10,8 +10,13 @@ const overdue = 'crm_invoices_overdue_total{org_id="1",job="crm_api",instance="c
 const outbox = 'crm_outbox_depth{job="crm_api",instance="crm-api-1:8080"}';
 const coarse = { step: "5m", evaluation: "5m" } as const;
 
+/** CrmApiDown in a state, from one sample to another one. */
+const apiDown = (state: "firing" | "pending", from: number, to: number, name = "CrmApiDown") => ({ [`ALERTS{alertname="${name}",alertstate="${state}",service="crm-api"}`]: `_x${from} 1x${to - from} stale` });
+
 /** Revenue as always, 3 h without an answer and without revenue, and as always again from 178h5m on. */
-const outageOf3h = { [cents]: "0+12x2100 _x36 25200+12x100", [up(1)]: "1x2100 0x35 1x100" };
+const outageOf3h = { 'up{job="prometheus",instance="prometheus:9090"}': "1x2300", [cents]: "0+12x2100 _x36 25200+12x100", [up(1)]: "1x2100 0x35 1x100", ...apiDown("firing", 2101, 2135) };
+/** Revenue ends after 7 days, and scrapes fail every second time from an hour before that on. */
+const flapping = { [cents]: "0+12x2100 25202+2x100", [up(1)]: `1x2088 ${"0 1 ".repeat(60)}` };
 
 export const financeCases: RuleCase[] = [
   ...alertCases("CrmApiDown", {
@@ -75,6 +80,7 @@ export const financeCases: RuleCase[] = [
       "less than 7 d of history": { series: { [cents]: "0+12x1900 22802+2x100" }, at: "165h" },
       "no revenue in 7 d": { series: { [cents]: "100x2200" } },
       "as much as always": { series: { [cents]: "0+12x2200" } },
+      "scrapes fail every second time after an outage that was told": { series: { ...flapping, ...apiDown("firing", 2104, 2110) } },
       "an outage of 3 h has just ended": { series: outageOf3h, at: "178h5m" },
       "an outage of 3 h ended 85 minutes ago": { series: outageOf3h, at: "179h30m" },
       "an outage of 3 h ended 2 h ago": { series: outageOf3h, at: "180h5m" },
@@ -82,7 +88,8 @@ export const financeCases: RuleCase[] = [
     also: {
       "during an outage": { series: outageOf3h, at: "178h" },
       "a replica was away": { series: { [cents]: "0+12x2100 25202+2x100", [up(1)]: "1x2200", [up(2)]: "1x2090 0x100" }, before: "177h10m", at: "177h15m" },
-      "after an outage of 20 minutes": { series: { [cents]: "0+12x2100 25202+2x100", [up(1)]: "1x2100 0x3 1x100" }, before: "177h10m", at: "177h15m" },
+      "scrapes fail every second time, and no outage of these 2 h was told": { series: { ...flapping, ...apiDown("firing", 2080, 2091), ...apiDown("pending", 2100, 2180), ...apiDown("firing", 2100, 2180, "Other") }, before: "177h10m", at: "177h15m" },
+      "an outage of 3 h ended 100 minutes before, with little revenue since": { series: { [cents]: "0+12x2100 25202+2x100", [up(1)]: "1x2070 0x34 1x100", ...apiDown("firing", 2072, 2105) }, before: "177h10m", at: "177h15m" },
     },
     label: 1,
   }),
@@ -94,7 +101,8 @@ export const financeCases: RuleCase[] = [
       at: "198h10m",
       description: "Revenue of the last 24 h is 47.5 % of what 24 h bring on average over 7 days; the limit is 50 %.",
     },
-    silent: { "an outage of 14 h has just ended": { series: { [cents]: "0+12x2100 _x168 25200+12x100", [up(1)]: "1x2100 0x167 1x100" }, at: "189h5m" }, "half of it": { series: { [cents]: "0+12x2100 25206+6x400" }, at: "198h10m" }, "less than 7 d of history": { series: { [cents]: "0+12x1500 18005+5x400" }, at: "150h" } },
+    silent: { "an outage of 14 h has just ended": { series: { [cents]: "0+12x2100 _x168 25200+12x100", [up(1)]: "1x2100 0x167 1x100", ...apiDown("firing", 2101, 2267) }, at: "189h5m" }, "half of it": { series: { [cents]: "0+12x2100 25206+6x400" }, at: "198h10m" }, "less than 7 d of history": { series: { [cents]: "0+12x1500 18005+5x400" }, at: "150h" } },
+    also: { "scrapes fail every second time, and no outage was told": { series: { [cents]: "0+12x2100 25205+5x400", [up(1)]: `1x2000 ${"0 1 ".repeat(200)}` }, before: "198h5m", at: "198h10m" } },
     label: 1,
   }),
   ...alertCases("PaymentRateSLOBurnFast", {

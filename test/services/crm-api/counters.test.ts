@@ -27,6 +27,23 @@ describe("durable counters", () => {
     expect(await count("crm_invoices_generated_total", "later")).toBe(0);
   });
 
+  it("show 0 of a new organisation for two scrapes, so that what it does before the first one is a gain", async () => {
+    await start();
+    const other = await startTestApi({}, { clock, store: api.store });
+    const revenue = async () => [await count("crm_invoice_payments_cents_total", "later"), await other.metric(`crm_invoice_payments_cents_total{org_id="later"}`)];
+    await api.post("/orgs", { id: "later", name: "Later" });
+    const { id } = (await api.post("/invoices", { org_id: "later", customer: "x", amount_cents: 5_000, due_at: new Date(clock.now() + dayMs).toISOString() })).body;
+    await pay(id, 5_000);
+    expect([await revenue(), await count("crm_invoices_paid_total", "later"), await count("crm_payments_total", "later")]).toEqual([[0, 0], 0, 0]);
+    await clock.advance(34_999);
+    expect(await revenue()).toEqual([0, 0]);
+    await clock.advance(1);
+    expect([await revenue(), await count("crm_invoices_paid_total", "later"), await count("crm_payments_total", "later")]).toEqual([[5_000, 5_000], 1, 1]);
+    // A clock that is set back makes no organisation new again.
+    await clock.advance(-3_600_000);
+    expect(await revenue()).toEqual([5_000, 5_000]);
+  });
+
   it("agree between two services on one store", async () => {
     await start();
     const other = await startTestApi({}, { clock, store: api.store });

@@ -106,13 +106,15 @@ export interface TestApi {
 export const testEnv = (extra: Record<string, string> = {}) => readCrmApiEnv({ KAFKA_BROKERS: "127.0.0.1:1", ORGS: JSON.stringify([{ id: "acme", name: "Acme" }, { id: "globex", name: "Globex" }]), ...extra });
 
 /**
- * A service without listening; its background jobs run only after `service.start()`.
+ * A service without listening; its background jobs run only after `service.start()`. The configured organisations are a
+ * day old, so that their counters show at once what they do.
  * @param env more of the environment
  */
 export async function startTestApi(env: Record<string, string> = {}, replace: Replacements = {}, log: Logger = silent): Promise<TestApi> {
   const store = replace.store ?? (await openEmbeddedStore(":memory:"));
   const publisher = new MemoryPublisher();
   const service = await createCrmApi(testEnv(env), log, { publisher, ...replace, store });
+  await store.db.updateTable("orgs").set((eb) => ({ created_at: eb("created_at", "-", 86_400_000) })).execute();
   const send = async (options: InjectOptions): Promise<Answer> => {
     const response = await service.app.inject(options);
     const isJson = String(response.headers["content-type"]).startsWith("application/json");

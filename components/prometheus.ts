@@ -7,6 +7,12 @@ import type { Workload } from "./platform/platform.ts";
 import { parts } from "./topology.ts";
 import { resendDelay } from "../rules/routing.ts";
 
+/**
+ * Prometheus's own limit: nine tenths of its volume, so that a compaction has room. In its megabytes of 1024 KiB, because
+ * whole gigabytes of a small volume would be below the share at which PrometheusStorageFilling warns.
+ */
+export const sizeLimit = (storageGiB: number): string => `${Math.floor(storageGiB * 0.9 * 1024)}MB`;
+
 /** Prometheus: scrapes every part, evaluates the rules, sends alerts. Its configuration reloads without a restart. */
 export class Prometheus extends pulumi.ComponentResource {
   readonly workload: Workload;
@@ -25,8 +31,7 @@ export class Prometheus extends pulumi.ComponentResource {
           "--config.file=/etc/prometheus/current/prometheus.yml",
           "--storage.tsdb.path=/prometheus",
           `--storage.tsdb.retention.time=${s.retention}`,
-          // Blocks stop at nine tenths, so that the log and a compaction have room.
-          `--storage.tsdb.retention.size=${Math.max(1, Math.floor(s.storageGiB * 0.9))}GB`,
+          `--storage.tsdb.retention.size=${sizeLimit(s.storageGiB)}`,
           `--rules.alert.resend-delay=${resendDelay(s)}`,
           `--web.external-url=${s.urls.prometheus}`,
           "--web.route-prefix=/",

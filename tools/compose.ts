@@ -28,6 +28,7 @@ export const expectedOf = (s: Settings): string[] => partsOf(s).flatMap((part) =
 /** Applies the stack, unless it is already what runs. @throws Error with the words of each loader that refuses its files */
 export async function upWithCompose(s: Settings, overrides: Overrides): Promise<void> {
   const prefix = `crm-${s.stack}`;
+  if (s.grafana.mode === "external") say("only the Pulumi CLI puts data source, folders and dashboards into an external Grafana: they are left out");
   const out = renderInto(s.stack, overrides);
   const record = join(root, `.state/applied-${s.stack}`);
   const before = readApplied(record);

@@ -99,7 +99,8 @@ export function notInRegistry(s: Settings, why: string): Error {
 
 /** @param why the official images cannot be had */
 async function prepareOffline(online: Settings, given: Overrides, why: string): Promise<Overrides> {
-  const overrides = { ...given, ...offlineOverrides };
+  // A Grafana of somebody else needs no image, and keeps its keys.
+  const overrides = online.grafana.mode === "external" ? { ...given, imageRegistry: offlineRegistry } : { ...given, ...offlineOverrides };
   const s = settingsOf(online.stack, overrides);
   const withoutGrafana = online.grafana.mode === "built-in";
   if (withoutGrafana) await keepGrafanaData(online.stack, why);

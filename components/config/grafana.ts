@@ -1,4 +1,5 @@
 /** Grafana's files: data sources, dashboard providers and the dashboards themselves. */
+import { createHash } from "node:crypto";
 import { stringify } from "yaml";
 import { allDashboards, datasourceUid, folders, type Dashboard } from "../../dashboards/index.ts";
 import type { Files } from "../platform/platform.ts";
@@ -14,9 +15,15 @@ export const dashboards = (s: Settings): Dashboard[] => allDashboards(s);
 
 /**
  * What the stack's objects are called in a Grafana that serves others too, so that they displace nobody's: name and uid of
- * the data source, prefix of the folders' uids. Grafana takes 40 of these characters in a uid.
+ * the data source, prefix of the folders' uids. Grafana takes 40 of these characters in a uid; a name that has others, or
+ * leaves no room for a folder's, ends in a hash. The dashboards' uids are the same for every stack, because links know
+ * them: there is one stack per organisation of a Grafana.
  */
-export const externalName = (s: Settings): string => `crm-${s.stack}`.replace(/[^A-Za-z0-9_-]/g, "-").slice(0, 28);
+export function externalName(s: Settings): string {
+  const name = `crm-${s.stack}`;
+  if (/^[A-Za-z0-9_-]{1,28}$/.test(name)) return name;
+  return `${name.replace(/[^A-Za-z0-9_-]/g, "-").slice(0, 19)}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}`;
+}
 
 /** The dashboards for such a Grafana: the same, but they begin with the stack's data source there. */
 export function externalDashboards(s: Settings): Dashboard[] {

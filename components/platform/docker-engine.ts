@@ -1,5 +1,6 @@
 /**
- * The few calls to the Docker engine that the provider does not make: removing what an interrupted update left behind.
+ * The few calls to the Docker engine that the provider does not make: removing what an interrupted update left behind,
+ * and freeing a port before the end of an update.
  *
  * The engine creates an object before the CLI can note it. Killed in between, the next update would meet its own name.
  */
@@ -35,7 +36,7 @@ function connection(env: NodeJS.ProcessEnv): (RequestOptions & { tls: boolean })
 }
 
 /** One call; the parsed answer, or undefined for 404. @throws Error with the engine's words for any other failure */
-function call<T>(method: "GET" | "DELETE", path: string): Promise<T | undefined> {
+function call<T>(method: "GET" | "POST" | "DELETE", path: string): Promise<T | undefined> {
   const to = connection(process.env);
   if (to === undefined) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
@@ -66,7 +67,17 @@ export async function removeContainer(name: string, stack: string): Promise<void
   if (found?.Config.Labels?.["crm.stack"] === stack) await removeById(found.Id);
 }
 
-/** The same for a network, of which the engine would make a second one by the same name; with the stack's containers on it. */
+/**
+ * Stops a container whose port another one is about to take. It is not removed: the update that creates the other one
+ * deletes it at its end.
+ * @param stack value of the label `crm.stack`; a container of anybody else is left alone, and the engine names the port
+ */
+export async function stopContainer(name: string, stack: string): Promise<void> {
+  const found = await call<{ Id: string; State: { Running: boolean }; Config: { Labels?: Record<string, string> } }>("GET", `/containers/${encodeURIComponent(name)}/json`);
+  if (found?.Config.Labels?.["crm.stack"] === stack && found.State.Running) await call("POST", `/containers/${found.Id}/stop?t=30`);
+}
+
+/** Removes, in the same way, a network, of which the engine would make a second one by the same name; with the stack's containers on it. */
 export async function removeNetwork(name: string, stack: string): Promise<void> {
   const filters = encodeURIComponent(JSON.stringify({ name: [`^${name}$`] }));
   // The filter is an expression, in which a dot of a stack's name stands for any character.

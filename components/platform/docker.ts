@@ -6,7 +6,7 @@ import { RemoteImage } from "@pulumi/docker/remoteImage.js";
 import { Volume } from "@pulumi/docker/volume.js";
 import type { types } from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { removeContainer, removeNetwork } from "./docker-engine.ts";
+import { removeContainer, removeNetwork, stopContainer } from "./docker-engine.ts";
 import { configScript, restartLabel, secretsScript, stageDir, volumeDir } from "./loader.ts";
 import type { Health, Platform, Workload, WorkloadArgs } from "./platform.ts";
 import { bundleFolder, bundleServices } from "../../tools/bundle.ts";
@@ -152,6 +152,8 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
     const volumes: Volumes = [...shared, ...(data ? [data] : [])];
     const dependsOn = [...opts.dependsOn, this.backend, this.edge, ...(data ? [this.volume(data.volumeName, opts.parent)] : [])];
     const aliases = [...new Set([part, replica])];
+    const ports = index > 0 ? [] : publishedPorts(args);
+    const holder = ports.length > 0 ? this.holderBefore(part, replica) : undefined;
     const networks: types.input.ContainerNetworksAdvanced[] = [{ name: `${this.args.prefix}-backend`, aliases }];
     if (args.publish !== undefined || args.publishExtra || args.egress) networks.push({ name: `${this.args.prefix}-edge` });
     const common = this.hardened(args, name);
@@ -170,7 +172,7 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
         volumes,
         tmpfs: scratchMounts(args),
         networksAdvanced: networks,
-        ports: index > 0 ? [] : publishedPorts(args),
+        ports,
         healthcheck: healthcheck(args.health),
         restart: "unless-stopped",
         init: true,
@@ -180,13 +182,25 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
         wait: true,
         waitTimeout: 300,
       },
-      { ...this.owned(name, opts.parent), dependsOn: opts.loaded.apply((l) => [...l, ...dependsOn]), replaceOnChanges: [...retried, "healthcheck"], replacementTrigger: opts.restartFor },
+      { ...this.owned(name, opts.parent, holder), dependsOn: opts.loaded.apply((l) => [...l, ...dependsOn]), replaceOnChanges: [...retried, "healthcheck"], replacementTrigger: opts.restartFor },
     );
   }
 
-  /** A name is free before it is taken again: by the old container, and by one that an interrupted update left behind. */
-  private owned(name: string, parent: pulumi.Resource): pulumi.CustomResourceOptions {
-    return { parent, deleteBeforeReplace: true, replaceOnChanges: [...retried], hooks: beforeCreate(() => removeContainer(name, this.args.prefix)) };
+  /**
+   * A name is free before it is taken again: by the old container, and by one that an interrupted update left behind.
+   * @param holder what may still hold the published ports; the update deletes it only at its end
+   */
+  private owned(name: string, parent: pulumi.Resource, holder?: string): pulumi.CustomResourceOptions {
+    const hooks = beforeCreate(async () => {
+      await removeContainer(name, this.args.prefix);
+      if (holder !== undefined) await stopContainer(holder, this.args.prefix);
+    });
+    return { parent, deleteBeforeReplace: true, replaceOnChanges: [...retried], hooks };
+  }
+
+  /** The container that held a part's ports before it had several replicas instead of one, or one instead of several. */
+  private holderBefore(part: string, replica: string): string {
+    return `${this.args.prefix}-${replicaNames(part, replica === part ? 2 : 1)[0]!}`;
   }
 
   /** What every container has, loaders included. */

@@ -130,7 +130,7 @@ export const settings = z.strictObject({
   }),
   /** Prometheus duration; longer than the longest window (30 d). */
   retention: z.string().regex(/^\d+[dwy]$/, "must be a Prometheus duration in days, weeks or years, such as 33d"),
-  /** Nine tenths, in whole gigabytes, are Prometheus's own limit, and no volume is larger than 64 TiB. */
+  /** Nine tenths are Prometheus's own limit, and no volume is larger than 64 TiB. */
   storageGiB: integer(2, 65_536),
   thresholds,
   billing,

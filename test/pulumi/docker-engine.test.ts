@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { removeContainer, removeNetwork } from "../../components/platform/docker-engine.ts";
+import { removeContainer, removeNetwork, stopContainer } from "../../components/platform/docker-engine.ts";
 
 // As on a machine whose engine is a user's own.
 vi.mock("node:fs", async (original) => {
@@ -31,7 +31,7 @@ beforeEach(() => {
     const path = decodeURIComponent(request.url!);
     calls.push(`${request.method} ${path}`);
     const known = Object.keys(answers).find((start) => path.startsWith(start));
-    if (request.method === "DELETE") response.writeHead(204).end();
+    if (request.method !== "GET") response.writeHead(204).end();
     else if (known === undefined) response.writeHead(404).end('{"message":"no such thing"}');
     else response.end(JSON.stringify(answers[known]));
   });
@@ -104,6 +104,29 @@ describe("what an interrupted update has left behind", () => {
     await removeNetwork("crm-a.b-edge", "crm-a.b");
     expect(calls.filter((call) => call.startsWith("DELETE"))).toEqual(["DELETE /containers/c1?force=true&v=true", "DELETE /networks/n1"]);
     expect(calls[1]).toContain('{"label":["crm.stack=crm-a.b"],"network":["crm-a.b-edge"]}');
+  });
+});
+
+describe("a container whose port another one needs", () => {
+  const container = (running: boolean) => ({ "/containers/x/json": { Id: "1", State: { Running: running }, Config: { Labels: { "crm.stack": "crm-dev" } } } });
+  beforeEach(async () => {
+    await listen(0);
+    vi.stubEnv("DOCKER_HOST", `tcp://${address()}`);
+  });
+
+  it("is stopped when it is the stack's own, and not removed", async () => {
+    answers = container(true);
+    await stopContainer("x", "crm-dev");
+    expect(calls).toEqual(["GET /containers/x/json", "POST /containers/1/stop?t=30"]);
+  });
+
+  it("is left alone when it does not run, is nobody's or somebody else's", async () => {
+    answers = container(true);
+    await stopContainer("x", "crm-other");
+    await stopContainer("y", "crm-dev");
+    answers = container(false);
+    await stopContainer("x", "crm-dev");
+    expect(calls.filter((call) => !call.startsWith("GET"))).toEqual([]);
   });
 });
 

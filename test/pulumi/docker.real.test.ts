@@ -110,6 +110,34 @@ describe.skipIf(why)("pulumi on a Docker engine", { timeout: 600_000 }, () => {
     expect(states.filter((s) => !s.endsWith(" healthy"))).toEqual([]);
   });
 
+  it("goes from one replica to several and back, though each first one publishes the same port", async () => {
+    const before = await containers();
+    const sets = (values: Record<string, number>) => stack.run("config", "set-all", "--path", ...Object.entries(values).flatMap(([key, value]) => ["--plaintext", `${key}=${value}`]));
+    const names = async () => (await containers()).map((c) => c.slice(prefix.length + 1)).filter((c) => /^(alertmanager|crm-events)(-\d)?$/.test(c));
+    const cluster = async () => (await getJson<{ cluster: { status: string; peers: object[] } }>(at(9093, "/api/v2/status"))).cluster;
+
+    expect((await sets({ "replicas.alertmanager": 3, "replicas.crmEvents": 1, "thresholds.minConsumers": 1 })).code).toBe(0);
+    const more = await up();
+    expect(more.code, more.output).toBe(0);
+    expect(await names()).toEqual(["alertmanager-1", "alertmanager-2", "alertmanager-3", "crm-events"]);
+    await until("three peers", 60, async () => (await cluster()).peers.length === 3);
+    expect((await fetch(at(9010, "/metrics"))).status).toBe(200);
+
+    for (const key of ["replicas", "thresholds"]) expect((await stack.run("config", "rm", key)).code).toBe(0);
+    const less = await up();
+    expect(less.code, less.output).toBe(0);
+    expect(await containers()).toEqual(before);
+    expect((await cluster()).status).toBe("disabled");
+    expect((await fetch(at(9010, "/metrics"))).status).toBe(200);
+  });
+
+  it("starts again what was stopped, when the engine is asked first", async () => {
+    await docker("stop", `${prefix}-alertmanager`);
+    const { code, output } = await up("--refresh");
+    expect(code, output).toBe(0);
+    expect((await docker("inspect", "--format", "{{.State.Running}}", `${prefix}-alertmanager`)).trim()).toBe("true");
+  });
+
   it("changes one resource and no program for one edited rule", async () => {
     const before = await started();
     await stack.run("config", "set", "--path", "thresholds.outboxAgeSeconds", "123");

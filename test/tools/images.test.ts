@@ -43,6 +43,12 @@ describe("the images of a stack", () => {
     expect(pulls()).toHaveLength(1);
   });
 
+  it("are the built ones beside a Grafana of somebody else, which needs none", async () => {
+    engine({ official: false, offline: true, pulls: false, grafanaData: true });
+    const external = { grafana: "external", grafanaUrl: "https://grafana.example.com", urls: { prometheus: "https://prometheus.example.com" } };
+    expect(await prepareImages("dev", external)).toEqual({ ...external, imageRegistry: offlineOverrides.imageRegistry });
+  });
+
   it("are never such that a Grafana with data is left out, unless that is asked for", async () => {
     engine({ official: false, offline: true, pulls: false, grafanaData: true });
     await expect(prepareImages("dev", {})).rejects.toThrow(/no such host.*crm-dev-grafana-data: try again later, or give Grafana up with: npm run up -- dev --set grafana=none/);

@@ -68,6 +68,7 @@ export const crmEvents = {
   deadLetters: counter("crm_events_dead_letters_total", ["reason"], "Messages parked in the dead-letter topic."),
   sseBytes: counter("crm_events_sse_bytes_total", [], "Bytes written to event streams."),
   fanoutLag: gauge("crm_events_fanout_lag", ["partition"], "Messages that this replica's fan-out has not read yet."),
+  fanoutSilent: gauge("crm_events_fanout_silent_seconds", ["partition"], "Time since a broker last answered this replica's fan-out about a partition; 0 while answers come."),
   circuitOpen: gauge("crm_events_kafka_circuit_open", [], "1 while the circuit breaker keeps this replica from Kafka."),
 } as const satisfies Record<string, MetricSpec>;
 

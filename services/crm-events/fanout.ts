@@ -7,12 +7,14 @@ import { checkEvent } from "./event.ts";
 import { FetchLoop } from "./fetch-loop.ts";
 import type { FreshEvent, Hub } from "./hub.ts";
 import type { EventsMetrics } from "./metrics.ts";
-import { startsOfNewest } from "./newest.ts";
-import { TopicGone, TopicReader, type FetchedPartition } from "./topic-reader.ts";
+import { startsOfNewest, type Bounds } from "./newest.ts";
+import { TopicGone, TopicReader, type FetchedPartition, type TopicFacts } from "./topic-reader.ts";
 
 export interface FanoutOptions {
   readonly connection: KafkaConnection;
   readonly topic: string;
+  /** How far this group has come is where a partition without a leader begins. @default its start */
+  readonly group?: string;
   readonly hub: Hub;
   readonly breaker: CircuitBreaker;
   readonly metrics: EventsMetrics;
@@ -71,8 +73,8 @@ export class Fanout {
 
   /** Reads one incarnation of the topic until it is gone. */
   async #readTopic(signal: AbortSignal): Promise<void> {
-    const { connection, log, topic } = this.#options;
-    const reader = new TopicReader({ ...connection, clientId: `${connection.clientId}-fanout` }, topic, maxWaitMs);
+    const { connection, group, log, topic } = this.#options;
+    const reader = new TopicReader({ ...connection, clientId: `${connection.clientId}-fanout` }, topic, maxWaitMs, group);
     const close = () => void reader.close().catch(() => undefined);
     // Ends the fetch that waits for news.
     signal.addEventListener("abort", close);
@@ -93,12 +95,14 @@ export class Fanout {
       const facts = await reader.describe();
       const known = hub.history?.position;
       if (known?.epoch === facts.epoch) return { facts, from: facts.leaders.map((_, p) => known.next[p] ?? 0) };
-      const bounds = await reader.bounds();
-      return { facts, from: await startsOfNewest(reader, bounds, historyEvents, Date.now()), ends: bounds.ends };
+      const bounds = await this.#bounds(reader, facts);
+      const topic = { offsetsAt: (time: number) => reader.offsetsAt(time, facts) };
+      return { facts, from: await startsOfNewest(topic, bounds, historyEvents, Date.now()), ends: bounds.ends };
     };
     const { facts, from, ends } = await breaker.run(signal, look, (error) => error instanceof TopicGone);
     if (ends !== undefined) {
-      this.#liveFrom = ends;
+      this.#options.metrics.fanoutAnswers.clear();
+      this.#liveFrom = [...ends];
       hub.start({ epoch: facts.epoch, next: from }, ends);
     }
     const loop: FetchLoop = new FetchLoop(
@@ -108,6 +112,7 @@ export class Fanout {
         signal,
         maxBytes: fetchBytes,
         onFetched: (fetched) => this.#give(fetched, signal),
+        onAnswered: (partitions) => this.#answered(partitions),
         onBehind: (partition, messages) => this.#behind(partition, messages),
         onOutOfRange: (partition, bounds) => this.#skip(partition, bounds),
         onPartitions: (count) => this.#addPartitions(loop, count),
@@ -116,7 +121,22 @@ export class Fanout {
       facts,
     );
     loop.assign(new Map(from.map((next, partition) => [partition, next])));
+    // One that never answers is silent from now on.
+    this.#answered([...from.keys()]);
     return loop;
+  }
+
+  /**
+   * Of a partition without a leader it is only known how far the group has come: for this replica it begins and ends there,
+   * and what nobody has handled yet follows when there is a leader.
+   */
+  async #bounds(reader: TopicReader, facts: TopicFacts): Promise<Bounds> {
+    const { starts, ends } = await reader.bounds(facts);
+    const unknown = [...ends.keys()].filter((partition) => ends[partition] === undefined);
+    const committed = unknown.length > 0 ? await reader.committed(unknown) : [];
+    if (unknown.length > 0) this.#options.log.warn({ partitions: unknown }, "partitions have no leader; they begin where the group is");
+    const known = (offsets: readonly (number | undefined)[]) => offsets.map((offset, partition) => offset ?? committed[partition] ?? 0);
+    return { starts: known(starts), ends: known(ends) };
   }
 
   /** Gives what was fetched in slices, each when the clients have room for it. */
@@ -143,6 +163,11 @@ export class Fanout {
     this.#behind(partition, end - next);
   }
 
+  #answered(partitions: readonly number[]): void {
+    const { fanoutAnswers } = this.#options.metrics;
+    for (const partition of partitions) fanoutAnswers.set(partition, performance.now());
+  }
+
   #behind(partition: number, messages: number): void {
     this.#options.metrics.fanoutLag.set({ partition: `${partition}` }, messages);
   }
@@ -154,6 +179,7 @@ export class Fanout {
     for (let partition = hub.history!.position.next.length; partition < count; partition++) {
       hub.publish(partition, [], 0);
       loop.add(partition, 0);
+      this.#answered([partition]);
     }
   }
 

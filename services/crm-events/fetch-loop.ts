@@ -14,6 +14,8 @@ export interface FetchLoopOptions {
   readonly maxBytes: number;
   /** Handles what was fetched of one partition; the loop reads on from `fetched.next`. */
   readonly onFetched: (fetched: FetchedPartition) => Promise<void> | void;
+  /** Told of the partitions that an answer was about, with news of them or without. */
+  readonly onAnswered?: (partitions: readonly number[]) => void;
   /** Told with each answer how many messages of each of its partitions are still to be handled, before any of them is. */
   readonly onBehind?: (partition: number, messages: number) => void;
   /** The broker does not hold the next offset. @returns where to go on */
@@ -120,11 +122,14 @@ export class FetchLoop {
       return await reader.fetch(node, this.#facts, wanted, maxBytes);
     } catch (error) {
       if (!(error instanceof PartitionsOutOfRange)) throw error;
-      const { starts, ends } = await reader.bounds();
+      const { starts, ends } = await reader.bounds(this.#facts);
       for (const { partition, offset } of wanted) {
+        const [start, end] = [starts[partition], ends[partition]];
+        // It has lost its leader meanwhile, and is asked again when it has one.
+        if (start === undefined || end === undefined) continue;
         // Assigned elsewhere, or anew, meanwhile: this is no longer about it.
         if (!error.partitions.includes(partition) || this.#next.get(partition) !== offset) continue;
-        this.#next.set(partition, onOutOfRange(partition, { start: starts[partition] ?? 0, end: ends[partition] ?? 0 }));
+        this.#next.set(partition, onOutOfRange(partition, { start, end }));
       }
       return undefined;
     }
@@ -151,6 +156,7 @@ export class FetchLoop {
       return this.#fetch(node, wanted);
     });
     if (fetched === undefined) return;
+    this.#options.onAnswered?.(wanted.map(({ partition }) => partition));
     const asks = new Map(wanted.map((asked) => [asked.partition, asked]));
     for (const { partition, end } of fetched) this.#options.onBehind?.(partition, end - (asks.get(partition)?.offset ?? end));
     for (const part of fetched) {

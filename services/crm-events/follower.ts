@@ -93,9 +93,10 @@ export class Follower {
     if (next.every((offset, p) => at(p) <= offset && at(p) >= history.from(p))) return undefined;
     const bounds = await this.#askKafka(() => this.#hub.options.topic.bounds(position.next));
     if (bounds === undefined) return undefined;
-    if (bounds.ends.some((end, p) => at(p) > end)) return "ahead";
-    if (bounds.starts.some((start, p) => at(p) < start)) return "expired";
-    const missing = bounds.ends.reduce((sum, end, p) => sum + Math.max(0, end - at(p)), 0);
+    // A partition without a leader has no bounds that could be known, and nothing to say against a position.
+    if (bounds.ends.some((end, p) => at(p) > (end ?? Number.POSITIVE_INFINITY))) return "ahead";
+    if (bounds.starts.some((start, p) => at(p) < (start ?? 0))) return "expired";
+    const missing = bounds.ends.reduce<number>((sum, end, p) => sum + Math.max(0, (end ?? 0) - at(p)), 0);
     return missing > this.#hub.options.replayEvents ? "too_far" : undefined;
   }
 

@@ -6,8 +6,8 @@
  * never holds up a heartbeat.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Admin, Consumer } from "@platformatic/kafka";
-import type { KafkaConnection } from "../shared/kafka.ts";
+import { Admin, findErrorBy } from "@platformatic/kafka";
+import { PatientConsumer, type KafkaConnection } from "../shared/kafka.ts";
 import type { Logger } from "../shared/log.ts";
 import { orAborted, type CircuitBreaker } from "./breaker.ts";
 import { Committer } from "./committer.ts";
@@ -83,7 +83,7 @@ class Session {
   readonly #options: GroupOptions;
   readonly #signal: AbortSignal;
   readonly #over = new AbortController();
-  readonly #member: Consumer;
+  readonly #member: PatientConsumer;
   readonly #reader: TopicReader;
   readonly #committer: Committer;
   readonly #sessionMs: number;
@@ -98,7 +98,7 @@ class Session {
     this.#sessionMs = sessionMs;
     this.#signal = AbortSignal.any([signal, this.#over.signal]);
     this.#reader = new TopicReader({ ...connection, clientId: `${connection.clientId}-group` }, topic, maxWaitMs);
-    this.#member = new Consumer({
+    this.#member = new PatientConsumer({
       ...connection,
       groupId: group,
       sessionTimeout: sessionMs,
@@ -182,8 +182,8 @@ class Session {
     const { breaker } = this.#options;
     for (;;) {
       try {
-        // While the members settle, the coordinator answers, but with "not yet".
-        await breaker.run(this.#signal, () => orAborted(this.#member.joinGroup(), this.#signal), isRebalance);
+        // While the members settle, the coordinator answers, but with "not yet"; while it is away, other brokers say so.
+        await breaker.run(this.#signal, () => orAborted(this.#member.joinGroup(), this.#signal), (error) => isRebalance(error) || isCoordinatorAway(error));
         return;
       } catch {
         this.#signal.throwIfAborted();
@@ -230,7 +230,7 @@ class Session {
     const { topic } = this.#options;
     const committed = (await this.#member.listCommittedOffsets({ topics: [{ topic, partitions: [...partitions] }] })).get(topic) ?? [];
     const fresh = partitions.filter((partition) => (committed[partition] ?? -1n) < 0n);
-    const { starts } = fresh.length === 0 ? { starts: [] } : await this.#reader.bounds();
+    const { starts } = fresh.length === 0 ? { starts: [] } : await this.#reader.bounds(await this.#reader.describe());
     return { fresh, positions: new Map(partitions.map((partition) => [partition, fresh.includes(partition) ? (starts[partition] ?? 0) : Number(committed[partition])])) };
   }
 
@@ -287,6 +287,9 @@ class Session {
 function isRebalance(error: unknown): boolean {
   return /REBALANCE_IN_PROGRESS|rebalanc|MEMBER_ID_REQUIRED|UNKNOWN_MEMBER_ID|ILLEGAL_GENERATION/i.test(`${error}${error instanceof AggregateError ? error.errors.map(String).join() : ""}`);
 }
+
+const coordinatorErrors = ["COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR"];
+const isCoordinatorAway = (error: unknown) => error instanceof Error && coordinatorErrors.some((id) => findErrorBy(error, "apiId", id) !== null);
 
 /** Waits for a promise that never rejects, but not longer than this. */
 async function atMost(ms: number, promise: Promise<void>): Promise<void> {

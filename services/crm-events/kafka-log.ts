@@ -2,7 +2,7 @@
 import type { KafkaConnection } from "../shared/kafka.ts";
 import { checkEvent } from "./event.ts";
 import { OffsetOutOfRange, type LogSlice, type TopicLog } from "./topic-log.ts";
-import { PartitionsOutOfRange, TopicReader, type TopicFacts } from "./topic-reader.ts";
+import { PartitionsOutOfRange, TopicReader, type TopicBounds, type TopicFacts } from "./topic-reader.ts";
 
 /** Bytes of one read: a client that reads slowly holds no more than that. */
 const sliceBytes = 256 * 1024;
@@ -14,7 +14,7 @@ export class KafkaLog implements TopicLog {
   readonly #maxEventBytes: number;
   #queue: Promise<unknown> = Promise.resolve();
   #facts: { value: TopicFacts; at: number } | undefined;
-  #bounds: { value: { starts: number[]; ends: number[] }; at: number } | undefined;
+  #bounds: { value: TopicBounds; at: number } | undefined;
 
   constructor(connection: KafkaConnection, topic: string, maxEventBytes: number) {
     this.#reader = new TopicReader({ ...connection, clientId: `${connection.clientId}-replay` }, topic, 100);
@@ -35,15 +35,15 @@ export class KafkaLog implements TopicLog {
     });
   }
 
-  bounds(seen: readonly number[] = []): Promise<{ starts: number[]; ends: number[] }> {
+  bounds(seen: readonly number[] = []): Promise<TopicBounds> {
     const calledAt = performance.now();
     return this.#inTurn(async () => {
       // Asked by many at once after a restart, and then answered once.
       const known = this.#bounds;
-      const good = known !== undefined && performance.now() - known.at <= maxAgeMs && (known.at >= calledAt || seen.every((offset, p) => offset <= (known.value.ends[p] ?? 0)));
+      const good = known !== undefined && performance.now() - known.at <= maxAgeMs && (known.at >= calledAt || seen.every((offset, p) => offset <= (known.value.ends[p] ?? Number.POSITIVE_INFINITY)));
       if (good) return known.value;
       const at = performance.now();
-      this.#bounds = { value: await this.#reader.bounds(), at };
+      this.#bounds = { value: await this.#reader.bounds(await this.#reader.describe()), at };
       return this.#bounds.value;
     });
   }
@@ -53,8 +53,11 @@ export class KafkaLog implements TopicLog {
   }
 
   async #fetch(facts: TopicFacts, partition: number, offset: number) {
+    const leader = facts.leaders[partition] ?? -1;
+    // No reason to look for it anew: that is done soon, however many clients wait for it.
+    if (leader < 0) throw new Error(`partition ${partition} has no leader`);
     try {
-      return await this.#reader.fetch(facts.leaders[partition] ?? -1, facts, [{ partition, offset }], sliceBytes);
+      return await this.#reader.fetch(leader, facts, [{ partition, offset }], sliceBytes);
     } catch (error) {
       if (error instanceof PartitionsOutOfRange) throw new OffsetOutOfRange(error.message);
       this.#facts = undefined;
@@ -63,7 +66,11 @@ export class KafkaLog implements TopicLog {
   }
 
   async #describe(): Promise<TopicFacts> {
-    if (this.#facts === undefined || performance.now() - this.#facts.at > maxAgeMs * 10) this.#facts = { value: await this.#reader.describe(), at: performance.now() };
+    const known = this.#facts;
+    // A partition without a leader may have one soon.
+    const goodMs = known?.value.leaders.some((leader) => leader < 0) ? maxAgeMs : maxAgeMs * 10;
+    if (known !== undefined && performance.now() - known.at <= goodMs) return known.value;
+    this.#facts = { value: await this.#reader.describe(), at: performance.now() };
     return this.#facts.value;
   }
 

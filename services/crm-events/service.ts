@@ -67,8 +67,8 @@ export async function startService(env: EventsEnv, log: Logger): Promise<Service
   log.info({ host: address.address, port: address.port, tls: certificate !== undefined }, "listening");
 
   const deadLetters = new DeadLetters({ connection, sourceTopic: env.KAFKA_TOPIC, topic: env.KAFKA_DEAD_LETTER_TOPIC, replication: env.KAFKA_REPLICATION });
-  const shared = { connection, topic: env.KAFKA_TOPIC, breaker, metrics, log, maxEventBytes: env.MAX_EVENT_BYTES };
-  const member = new GroupMember({ ...shared, group: env.KAFKA_GROUP, deadLetters });
+  const shared = { connection, topic: env.KAFKA_TOPIC, group: env.KAFKA_GROUP, breaker, metrics, log, maxEventBytes: env.MAX_EVENT_BYTES };
+  const member = new GroupMember({ ...shared, deadLetters });
   const fanout = new Fanout({ ...shared, hub, historyEvents: env.HISTORY_EVENTS });
   fanout.start();
   member.start();

@@ -1,5 +1,6 @@
 /** What resuming streams need of the topic beyond the replica's own history. */
 import type { FreshEvent } from "./hub.ts";
+import type { TopicBounds } from "./topic-reader.ts";
 
 /** The offset is not, or no longer, in the partition. */
 export class OffsetOutOfRange extends Error {
@@ -21,10 +22,10 @@ export interface TopicLog {
    */
   read(epoch: string, partition: number, from: number): Promise<LogSlice>;
   /**
-   * First offset held and next offset to be written, by partition; they may be those of a moment ago.
+   * First offset held and next offset to be written, by partition, where it has a leader; they may be those of a moment ago.
    * @param seen offsets that a client says it has reached: ends below them are asked for anew, for the client may have been
    *   given by another replica what was written since
    * @throws when Kafka cannot be reached
    */
-  bounds(seen?: readonly number[]): Promise<{ readonly starts: readonly number[]; readonly ends: readonly number[] }>;
+  bounds(seen?: readonly number[]): Promise<TopicBounds>;
 }

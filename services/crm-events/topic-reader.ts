@@ -3,8 +3,8 @@
  * One thing at a time per instance and broker, since the library keeps one fetch session for each broker.
  */
 import { createHash } from "node:crypto";
-import { Consumer, findErrorBy, ListOffsetTimestamps, type KafkaRecord } from "@platformatic/kafka";
-import type { KafkaConnection } from "../shared/kafka.ts";
+import { findErrorBy, ListOffsetTimestamps, type Consumer, type KafkaRecord } from "@platformatic/kafka";
+import { PatientConsumer, type KafkaConnection } from "../shared/kafka.ts";
 
 type FetchResponse = Awaited<ReturnType<Consumer["fetch"]>>;
 
@@ -49,6 +49,14 @@ export interface FetchedPartition {
   readonly end: number;
 }
 
+/** Of each partition; undefined for one that has no leader. */
+export interface TopicBounds {
+  /** First offset held. */
+  readonly starts: readonly (number | undefined)[];
+  /** Next offset to be written. */
+  readonly ends: readonly (number | undefined)[];
+}
+
 export interface Wanted {
   readonly partition: number;
   readonly offset: number;
@@ -62,16 +70,18 @@ const goneErrors = ["UNKNOWN_TOPIC_OR_PARTITION", "UNKNOWN_TOPIC_ID", "INCONSIST
 const answerMs = 5_000;
 
 export class TopicReader {
-  readonly #consumer: Consumer;
+  readonly #consumer: PatientConsumer;
   readonly #topic: string;
   readonly #maxWaitMs: number;
 
-  /** @param maxWaitMs how long the broker may hold a fetch back while there is nothing new */
-  constructor(connection: KafkaConnection, topic: string, maxWaitMs: number) {
+  /**
+   * @param maxWaitMs how long the broker may hold a fetch back while there is nothing new
+   * @param group whose offsets `committed` tells; nothing here ever joins or commits. @default none, but the library wants a name
+   */
+  constructor(connection: KafkaConnection, topic: string, maxWaitMs: number, group = `${connection.clientId}-reader`) {
     this.#topic = topic;
     this.#maxWaitMs = maxWaitMs;
-    // The library wants a group's name; nothing here ever joins or commits.
-    this.#consumer = new Consumer({ ...connection, groupId: `${connection.clientId}-reader`, retries: 0, requestTimeout: maxWaitMs + answerMs });
+    this.#consumer = new PatientConsumer({ ...connection, groupId: group, retries: 0, requestTimeout: maxWaitMs + answerMs });
     this.#consumer.topics.track(topic);
     this.#consumer.on("error", () => undefined);
   }
@@ -90,18 +100,31 @@ export class TopicReader {
     }
   }
 
-  /** First offset held and next offset to be written, by partition. */
-  async bounds(): Promise<{ starts: number[]; ends: number[] }> {
-    return { starts: await this.#offsets(ListOffsetTimestamps.EARLIEST), ends: await this.#offsets(ListOffsetTimestamps.LATEST) };
+  /** First offset held and next offset to be written, by partition; undefined for one without a leader. */
+  async bounds(facts: TopicFacts): Promise<TopicBounds> {
+    return { starts: await this.#offsets(ListOffsetTimestamps.EARLIEST, facts), ends: await this.#offsets(ListOffsetTimestamps.LATEST, facts) };
   }
 
-  /** First offset of each partition whose message is not older than a time in milliseconds; Infinity where there is none. */
-  async offsetsAt(time: number): Promise<number[]> {
-    return (await this.#offsets(BigInt(Math.max(0, time)))).map((offset) => (offset < 0 ? Number.POSITIVE_INFINITY : offset));
+  /**
+   * First offset of each partition whose message is not older than a time in milliseconds; Infinity where there is none, or
+   * no leader.
+   */
+  async offsetsAt(time: number, facts: TopicFacts): Promise<number[]> {
+    return (await this.#offsets(BigInt(Math.max(0, time)), facts)).map((offset) => (offset === undefined || offset < 0 ? Number.POSITIVE_INFINITY : offset));
   }
 
-  async #offsets(timestamp: bigint): Promise<number[]> {
-    return ((await this.#consumer.listOffsets({ topics: [this.#topic], timestamp })).get(this.#topic) ?? []).map(Number);
+  /** Next offset that the group will read, by partition; none for partitions where it never committed. */
+  async committed(partitions: readonly number[]): Promise<(number | undefined)[]> {
+    const offsets = (await this.#consumer.listCommittedOffsets({ topics: [{ topic: this.#topic, partitions: [...partitions] }] })).get(this.#topic) ?? [];
+    return Array.from(offsets, (offset) => (offset === undefined || offset < 0n ? undefined : Number(offset)));
+  }
+
+  async #offsets(timestamp: bigint, { leaders }: TopicFacts): Promise<(number | undefined)[]> {
+    const led = [...leaders.keys()].filter((partition) => leaders[partition]! >= 0);
+    // Asked for no partition, the library asks for all of them.
+    if (led.length === 0) return leaders.map(() => undefined);
+    const offsets = (await this.#consumer.listOffsets({ topics: [this.#topic], partitions: { [this.#topic]: led }, timestamp })).get(this.#topic) ?? [];
+    return leaders.map((_, partition) => (offsets[partition] === undefined ? undefined : Number(offsets[partition])));
   }
 
   /**

@@ -1,7 +1,10 @@
-/** Connections to Kafka: the options that every client shares, an idempotent producer, and a topic that must exist. */
+/**
+ * Connections to Kafka: the options that every client shares, an idempotent producer, clients that go on while some
+ * partitions have no leader, and a topic that must exist.
+ */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { Admin, compatibilityPartitioner, findErrorBy, Producer, stringSerializers, type BaseOptions } from "@platformatic/kafka";
+import { Admin, compatibilityPartitioner, Consumer, findErrorBy, kGetApi, Producer, ResponseError, stringSerializers, type API, type BaseOptions, type Callback, type metadataV12 } from "@platformatic/kafka";
 import type { z } from "zod";
 import { readSecret, type kafkaEnv } from "./env.ts";
 
@@ -76,6 +79,44 @@ export function createProducer(connection: KafkaConnection): TextProducer {
   return new Producer({ ...connection, idempotent: true, serializers: stringSerializers, partitioner: compatibilityPartitioner });
 }
 
+/**
+ * The library's consumer, except that it goes on while some partitions have no leader.
+ *
+ * With no copy of a partition left, brokers tell of it with an error and without a leader, and all about the others. The
+ * library takes that for a failure of the whole answer, and cannot do anything for which it looks at the metadata first:
+ * fetch, list offsets, commit, send heartbeats, join. Here such an answer is one, with -1 for the leader that there is not.
+ */
+export class PatientConsumer extends Consumer {
+  override [kGetApi]<Request extends unknown[], Response>(name: string, callback: Callback<API<Request, Response>>): void {
+    super[kGetApi]<Request, Response>(name, name === "Metadata" ? (error, api) => callback(error, api && patient(api)) : callback);
+  }
+}
+
+/** The same for the library's administrator, which otherwise cannot list topics while a partition of any of them has no leader. */
+class PatientAdmin extends Admin {
+  override [kGetApi]<Request extends unknown[], Response>(name: string, callback: Callback<API<Request, Response>>): void {
+    super[kGetApi]<Request, Response>(name, name === "Metadata" ? (error, api) => callback(error, api && patient(api)) : callback);
+  }
+}
+
+function patient<Request extends unknown[], Response>(api: API<Request, Response>): API<Request, Response> {
+  const plain = api as unknown as (...args: unknown[]) => void;
+  const ask = (...args: unknown[]) => {
+    const callback = args.pop() as Callback<Response>;
+    const answered: Callback<Response> = (error, response) => {
+      if (onlyPartitions(error)) callback(null, error.response as Response);
+      else callback(error, response);
+    };
+    plain(...args, answered);
+  };
+  return Object.assign(ask, { async: api.async, key: api.key, version: api.version }) as unknown as API<Request, Response>;
+}
+
+/** Whether an answer has errors of partitions, and none of their topics. */
+function onlyPartitions(error: Error | null): error is ResponseError & { readonly response: metadataV12.MetadataResponse } {
+  return error instanceof ResponseError && (error as { response?: metadataV12.MetadataResponse }).response?.topics?.every(({ errorCode }) => errorCode === 0) === true;
+}
+
 /** The first cause of a client's error in one line: the library wraps every attempt of every broker around it. */
 export function kafkaReason(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return kafkaReason(error.errors.at(-1));
@@ -114,7 +155,7 @@ async function createTopic(admin: Admin, spec: TopicSpec): Promise<void> {
  * @throws the library's error when no broker answers
  */
 export async function ensureTopic(connection: KafkaConnection, spec: TopicSpec): Promise<"created" | "present"> {
-  const admin = new Admin({ ...connection });
+  const admin = new PatientAdmin({ ...connection });
   try {
     const found = await partitionsOf(admin, spec.topic);
     if (found === undefined) {

@@ -1,5 +1,5 @@
 /**
- * A private Kafka broker for tests: one KRaft node on a free port of 127.0.0.1 with a data folder of its own, from
+ * Private Kafka brokers for tests: one KRaft node, or two, on free ports of 127.0.0.1 with data folders of their own, from
  * - a folder of Kafka 4 jars (`KAFKA_JARS`) and the Java on the PATH, or
  * - a Kafka image that the local Docker engine already has; nothing is pulled.
  */
@@ -94,14 +94,30 @@ export async function freePort(): Promise<number> {
  * @throws Error with the reason of `kafkaMissing`, or with the end of the broker's log when it does not come up
  */
 export async function startKafka(settings: BrokerSettings = {}, secure?: SecureListener, beforeStart?: (address: string) => Promise<void>): Promise<TestBroker> {
-  if (typeof source === "string") throw new Error(source);
   const [port, controllerPort, securePort] = [await freePort(), await freePort(), await freePort()];
   const plain = brokerSettings(port, controllerPort, settings);
-  const config = secure === undefined ? plain : withListener(plain, securePort, secure);
-  const broker = source.kind === "jars" ? jarBroker(source.folder, port, config) : imageBroker(source.reference, port, config);
+  const broker = prepare(port, secure === undefined ? plain : withListener(plain, securePort, secure));
   await beforeStart?.(broker.address);
   await broker.start();
   return { ...broker, secureAddress: secure === undefined ? undefined : `127.0.0.1:${securePort}` };
+}
+
+/**
+ * Starts two brokers of one cluster, numbered 1 and 2. The first is its controller too: only the second may be maltreated.
+ * @throws as `startKafka` does
+ */
+export async function startTwoBrokers(settings: BrokerSettings = {}): Promise<readonly [TestBroker, TestBroker]> {
+  const [port, secondPort, controllerPort] = [await freePort(), await freePort(), await freePort()];
+  const alone = { "process.roles": "broker", "node.id": "2", listeners: `PLAINTEXT://127.0.0.1:${secondPort}` };
+  const brokers = [prepare(port, brokerSettings(port, controllerPort, settings)), prepare(secondPort, { ...brokerSettings(secondPort, controllerPort, settings), ...alone })] as const;
+  for (const broker of brokers) await broker.start();
+  return brokers;
+}
+
+/** A broker with its data folder, not started yet. */
+function prepare(port: number, config: Record<string, string>): TestBroker {
+  if (typeof source === "string") throw new Error(source);
+  return source.kind === "jars" ? jarBroker(source.folder, port, config) : imageBroker(source.reference, port, config);
 }
 
 function withListener(config: Record<string, string>, port: number, { protocol, settings }: SecureListener): Record<string, string> {

@@ -112,6 +112,48 @@ test("a partition that begins behind the wanted offset is read from its start", 
   expect(asked).toEqual([0, 40]);
 });
 
+test("a partition that loses its leader while its bounds are asked for stays where it is", async () => {
+  let lost = true;
+  const { asked, loop, stop } = setup(
+    (_, offset) => (lost ? new PartitionsOutOfRange([0]) : hundredFrom(offset)),
+    { onFetched: () => stop.abort(), onOutOfRange: () => 999 },
+    { bounds: async () => ((lost = false), { starts: [undefined, 0], ends: [undefined, 0] }) },
+  );
+  loop.assign(new Map([[0, 7]]));
+  await loop.run();
+  expect(asked).toEqual([7, 7]);
+});
+
+test("a partition without a leader is left alone until it has one, and the others are read", async () => {
+  const asked: number[][] = [];
+  let [now, leaders] = [performance.now(), [1, -1]];
+  const answered = new Set<number>();
+  const { loop, stop } = setup(
+    () => undefined,
+    { onAnswered: (partitions) => partitions.forEach((partition) => answered.add(partition)) },
+    {
+      describe: async () => ({ ...facts, leaders }),
+      fetch: async (node, _facts, wanted) => {
+        asked.push([node, ...wanted.map(({ partition }) => partition)]);
+        await sleep(10);
+        if (wanted.some(({ partition }) => partition === 1)) stop.abort();
+        return [];
+      },
+    },
+    { ...facts, leaders },
+  );
+  loop.assign(new Map([[0, 0], [1, 0]]));
+  const running = loop.run();
+  await sleep(100);
+  expect(new Set(asked.map(String))).toEqual(new Set(["1,0"]));
+  expect([...answered]).toEqual([0]);
+  leaders = [1, 2];
+  now += 6_000;
+  vi.spyOn(performance, "now").mockImplementation(() => now);
+  await running;
+  expect(asked.map(String)).toContain("2,1");
+});
+
 test("an answer that comes too late says nothing about what was assigned since", async () => {
   const { asked, loop, stop } = setup(
     (_, offset) => {

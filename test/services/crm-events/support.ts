@@ -8,6 +8,7 @@ import { Front } from "../../../services/crm-events/listen.ts";
 import { createMetrics } from "../../../services/crm-events/metrics.ts";
 import { RateLimit, TrustedProxies } from "../../../services/crm-events/rate-limit.ts";
 import { OffsetOutOfRange, type LogSlice, type TopicLog } from "../../../services/crm-events/topic-log.ts";
+import type { TopicBounds } from "../../../services/crm-events/topic-reader.ts";
 import { createRegistry } from "../../../services/shared/metrics.ts";
 
 /** A valid event. */
@@ -56,7 +57,7 @@ export class MemoryTopic implements TopicLog {
     return this.slice(partition, from, 50);
   }
 
-  async bounds() {
+  async bounds(): Promise<TopicBounds> {
     if (this.down) throw new Error("no broker");
     return { starts: [...this.starts], ends: this.ends };
   }

@@ -67,7 +67,8 @@ export const orgName = z
   .trim()
   .min(1, "must not be empty")
   .max(200, "must have at most 200 characters")
-  .refine((name) => !/\p{Cc}/u.test(name) && name.isWellFormed(), "must not contain control characters or broken Unicode");
+  // Cs: half of a surrogate pair.
+  .refine((name) => !/[\p{Cc}\p{Cs}]/u.test(name), "must not contain control characters or broken Unicode");
 
 export const tenantPattern = text.superRefine((pattern, context) => {
   const message = re2Refusal(pattern);

@@ -250,6 +250,7 @@ export const eventCases: RuleCase[] = [
       "a fresh Prometheus finds old ones": { series: { [dead(1)]: "5x40", [up(1)]: "1x40" }, at: "5m" },
       "the first one was long ago": { series: { ...running, [dead(1)]: "_x24 1x60" }, at: "23m" },
       "old ones come back after a long gap in the scrapes": { series: { [up(1)]: "1x20 0x40 1x80", [dead(1)]: "3x20 stale _x39 3x80" }, at: "31m" },
+      "it was long ago, and another job at the address has started again": { series: { ...running, [dead(1)]: "0x2 1x60", [started.replace("crm-events", "other")]: "1x23 2x60" }, at: "12m" },
       "a new replica brings none": { series: { ...running, [dead(2)]: "_x23 0x40" }, at: "13m" },
     },
     also: {

@@ -80,6 +80,7 @@ export const financeCases: RuleCase[] = [
       "less than 7 d of history": { series: { [cents]: "0+12x1900 22802+2x100" }, at: "165h" },
       "no revenue in 7 d": { series: { [cents]: "100x2200" } },
       "as much as always": { series: { [cents]: "0+12x2200" } },
+      "exactly 20 %": { series: { [cents]: "0+1x1000 9065+1x1200" }, at: "177h15m" },
       "scrapes fail every second time after an outage that was told": { series: { ...flapping, ...apiDown("firing", 2104, 2110) } },
       "an outage of 3 h has just ended": { series: outageOf3h, at: "178h5m" },
       "an outage of 3 h ended 85 minutes ago": { series: outageOf3h, at: "179h30m" },
@@ -194,6 +195,7 @@ function burnWindows(): RuleCase[] {
     fires("PaymentRateSLOBurnFast", late(280, 24, 9), "25h", 0, "just begun: the long window is clean"),
     fires("PaymentRateSLOBurnFast", late(280, 200, 9), "38h", 1, "burns in both windows"),
     fires("PaymentRateSLOBurnSlow", over(400, 100, 9), "41h", 0, "over by now: the short window is clean"),
+    fires("PaymentRateSLOBurnSlow", { [due]: "0+100x500", [overdue]: "0+20x400 8015+15x100" }, "41h", 0, "over by now: the short window is exactly as allowed"),
     fires("PaymentRateSLOBurnSlow", late(860, 72, 1.7), "77h", 0, "just begun: the long window is clean"),
     fires("PaymentRateSLOBurnSlow", late(500, 500, 4), "80h", 1, "burns in both windows"),
   ];

@@ -192,10 +192,13 @@ function burnWindows(): RuleCase[] {
   const fires = (rule: string, series: Record<string, string>, at: string, count: number, what: string): RuleCase => ({ rule, what, kind: count ? "edge" : "silent", series, ...coarse, firing: { [at]: count }, values: [] });
   return [
     fires("PaymentRateSLOBurnFast", over(120, 60, 9), "13h", 0, "over by now: the short window is clean"),
+    fires("PaymentRateSLOBurnFast", { [due]: "0+100x400", [overdue]: "0+60x300 18045+45x100" }, "28h", 0, "over by now: the short window is exactly at the limit"),
+    fires("PaymentRateSLOBurnFast", { [due]: "0+100x400", [overdue]: "0+44x264 11672+56x23 13004+44x100" }, "24h30m", 0, "the long window is exactly at the limit"),
     fires("PaymentRateSLOBurnFast", late(280, 24, 9), "25h", 0, "just begun: the long window is clean"),
     fires("PaymentRateSLOBurnFast", late(280, 200, 9), "38h", 1, "burns in both windows"),
     fires("PaymentRateSLOBurnSlow", over(400, 100, 9), "41h", 0, "over by now: the short window is clean"),
     fires("PaymentRateSLOBurnSlow", { [due]: "0+100x500", [overdue]: "0+20x400 8015+15x100" }, "41h", 0, "over by now: the short window is exactly as allowed"),
+    fires("PaymentRateSLOBurnSlow", { [due]: "0+100x1000", [overdue]: "0+14x792 11114+26x71 12974+14x100" }, "72h45m", 0, "the long window is exactly as allowed"),
     fires("PaymentRateSLOBurnSlow", late(860, 72, 1.7), "77h", 0, "just begun: the long window is clean"),
     fires("PaymentRateSLOBurnSlow", late(500, 500, 4), "80h", 1, "burns in both windows"),
   ];

@@ -1,6 +1,7 @@
 /** Builds alerts, so that none can be written without owner, runbook and dashboard. */
 import type { Settings } from "../components/settings/schema.ts";
 import { scaled } from "../components/settings/timing.ts";
+import { stack } from "./metrics.ts";
 import type { Owner } from "./owners.ts";
 import { panelOf } from "./panels.ts";
 import type { Alert, Reach, RecordingRule, Severity } from "./types.ts";
@@ -54,7 +55,7 @@ export function alert(s: Settings, name: string, args: AlertArgs): Alert {
     summary: args.summary,
     description: args.description,
     runbookUrl: `${s.urls.runbooks}/${name}.md`,
-    dashboardUrl: `${s.urls.grafana.replace(/\/+$/, "")}/d/${args.dashboard}${view(name)}`,
+    dashboardUrl: `${s.urls.grafana}/d/${args.dashboard}${view(name)}`,
   };
 }
 
@@ -66,3 +67,10 @@ export const record = (name: string, help: string, expr: string, labels?: Record
 
 /** A percentage lies between 0 and 100. */
 export const percentReach = (op: Reach["op"], threshold: number, key: string): Reach => ({ op, threshold, key, extreme: op === "<" ? 0 : 100, because: "it is a percentage" });
+
+/**
+ * Selector of an alert that people are told of.
+ * @param cause of several alerts of one name the one with this label. @default any
+ */
+export const firing = (name: string, cause?: string): string =>
+  `${stack.alerts.name}{alertname="${name}",${cause === undefined ? "" : `cause="${cause}",`}alertstate="firing"}`;

@@ -1,7 +1,7 @@
 /** What the rules on the event service share: its job, its consumer group and who is told. */
 import type { Settings } from "../components/settings/schema.ts";
 import { parts } from "../components/topology.ts";
-import { alert, type AlertArgs } from "./alert.ts";
+import { alert, firing, type AlertArgs } from "./alert.ts";
 import { stack } from "./metrics.ts";
 import { owners } from "./owners.ts";
 import { promql } from "./promql.ts";
@@ -20,7 +20,7 @@ export const replicaUp = promql`${stack.up}${ofJob}`;
 /** Holds when no replica answers, or when Prometheus has no target of the service at all. */
 export const noReplica = promql`(max(${replicaUp}) or vector(0)) == 0`;
 
-const apiDownFires = promql`${stack.alerts}{alertname="CrmApiDown",alertstate="firing"}`;
+const apiDownFires = firing("CrmApiDown");
 /**
  * Holds for 5 minutes after CrmApiDown has ended. What it muted and what is judged by a rate over 5 minutes would
  * otherwise be told as soon as the API is back, because the window still holds the outage.

@@ -2,7 +2,7 @@
 import type { Settings } from "../components/settings/schema.ts";
 import { parts } from "../components/topology.ts";
 import { budgetPct } from "../components/settings/reachable.ts";
-import { alert, percentReach, type AlertArgs } from "./alert.ts";
+import { alert, firing, percentReach, type AlertArgs } from "./alert.ts";
 import { sloWindows } from "./finance.ts";
 import { crmApi, stack, type MetricSpec } from "./metrics.ts";
 import { owners } from "./owners.ts";
@@ -62,7 +62,7 @@ const invoiceAlerts = (s: Settings): Alert[] => [
  */
 const afterOutage = (window: string): string => promql`
   (max(${apiUp}) == 1 and max(avg_over_time(${apiUp}[${window}])) < 0.75
-    and on () last_over_time(${stack.alerts}{alertname="CrmApiDown",alertstate="firing"}[${window}]))`;
+    and on () last_over_time(${firing("CrmApiDown")}[${window}]))`;
 
 function revenueAlerts(s: Settings): Alert[] {
   const flatline = (speed: "Fast" | "Slow", window: string, hours: number, series: string, pct: number, hold: string) =>

@@ -1,7 +1,8 @@
 /** Alerts on how the event service's consumer group keeps up with Kafka. */
 import type { Settings } from "../components/settings/schema.ts";
+import { firing } from "./alert.ts";
 import { consumerGroup, eventsAlert as events, ofGroup } from "./events-service.ts";
-import { crmEvents, kafka, stack } from "./metrics.ts";
+import { crmEvents, kafka } from "./metrics.ts";
 import { compared, promql } from "./promql.ts";
 import type { Alert } from "./types.ts";
 
@@ -9,7 +10,7 @@ import type { Alert } from "./types.ts";
 export const kafkaAlerts = (s: Settings): Alert[] => [noMember(s), ...stuck(s), ...keepingUp(s)];
 
 /** People are told that no replica answers. */
-const noReplicaFires = promql`${stack.alerts}{alertname="CrmEventsServiceDown",cause="no-replica",alertstate="firing"}`;
+const noReplicaFires = firing("CrmEventsServiceDown", "no-replica");
 
 /** The other cause of CrmEventsServiceDown, told while the first one is not; a label tells them apart. */
 const noMember = (s: Settings): Alert =>

@@ -1,7 +1,7 @@
 /** Alerts on what is probed from outside, and on certificates. */
 import type { Settings } from "../components/settings/schema.ts";
 import { parts, type PartName } from "../components/topology.ts";
-import { alert } from "./alert.ts";
+import { alert, firing } from "./alert.ts";
 import { stack } from "./metrics.ts";
 import { ownerOf } from "./owners.ts";
 import { probes } from "./probes.ts";
@@ -79,7 +79,7 @@ function probeFailing(s: Settings): Alert {
         (
           ${failing}
           and on (job, instance)
-          ${stack.alerts}{alertname="${probeFailingName}",alertstate="firing"}
+          ${firing(probeFailingName)}
         )`,
     ),
     for: "2m",

@@ -58,13 +58,25 @@ function call<T>(method: "GET" | "POST" | "DELETE", path: string): Promise<T | u
 
 const removeById = (id: string) => call("DELETE", `/containers/${id}?force=true&v=true`);
 
+interface Container {
+  readonly Id: string;
+  readonly State: { readonly Running: boolean };
+  readonly Config: { readonly Labels?: Readonly<Record<string, string>> };
+}
+
+/** The stack's own container of a name; one of anybody else is none. */
+async function ownContainer(name: string, stack: string): Promise<Container | undefined> {
+  const found = await call<Container>("GET", `/containers/${encodeURIComponent(name)}/json`);
+  return found?.Config.Labels?.["crm.stack"] === stack ? found : undefined;
+}
+
 /**
  * Removes a container that stands in the way of one that is about to be created.
  * @param stack value of the label `crm.stack`; a container of anybody else is left alone, and the provider says so
  */
 export async function removeContainer(name: string, stack: string): Promise<void> {
-  const found = await call<{ Id: string; Config: { Labels?: Record<string, string> } }>("GET", `/containers/${encodeURIComponent(name)}/json`);
-  if (found?.Config.Labels?.["crm.stack"] === stack) await removeById(found.Id);
+  const found = await ownContainer(name, stack);
+  if (found) await removeById(found.Id);
 }
 
 /**
@@ -73,8 +85,8 @@ export async function removeContainer(name: string, stack: string): Promise<void
  * @param stack value of the label `crm.stack`; a container of anybody else is left alone, and the engine names the port
  */
 export async function stopContainer(name: string, stack: string): Promise<void> {
-  const found = await call<{ Id: string; State: { Running: boolean }; Config: { Labels?: Record<string, string> } }>("GET", `/containers/${encodeURIComponent(name)}/json`);
-  if (found?.Config.Labels?.["crm.stack"] === stack && found.State.Running) await call("POST", `/containers/${found.Id}/stop?t=30`);
+  const found = await ownContainer(name, stack);
+  if (found?.State.Running) await call("POST", `/containers/${found.Id}/stop?t=30`);
 }
 
 /** Removes, in the same way, a network, of which the engine would make a second one by the same name; with the stack's containers on it. */

@@ -60,8 +60,10 @@ export const isKeyOf = (chain: string, key: string): boolean => certificatesOf(c
 export const isFor = (chain: string, name: string): boolean => certificatesOf(chain)![0]!.checkHost(name, { subject: "never", partialWildcards: false }) !== undefined;
 
 /** Whether clients that trust the certificates of `ca` alone find one that signed a chain's certificates, or is one of them. */
-export const isTrustedBy = (chain: string, ca: string): boolean =>
-  certificatesOf(chain)!.some((c) => certificatesOf(ca)!.some((a) => a.raw.equals(c.raw) || c.verify(a.publicKey)));
+export function isTrustedBy(chain: string, ca: string): boolean {
+  const authorities = certificatesOf(ca)!;
+  return certificatesOf(chain)!.some((c) => authorities.some((a) => a.raw.equals(c.raw) || c.verify(a.publicKey)));
+}
 
 /** When the first certificate of a chain ends. */
 export const endOf = (chain: string): Date => new Date(certificatesOf(chain)![0]!.validTo);

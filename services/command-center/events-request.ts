@@ -1,7 +1,7 @@
 /** Requests to crm-events, over TLS by the name that its certificate has, which is not that of the address. */
 import { get as getHttp, type IncomingMessage } from "node:http";
 import { get as getHttps, type RequestOptions } from "node:https";
-import { AnswerTooLarge, maxBytes, SourceProblem } from "./sources/get-json.ts";
+import { bytesOf, SourceProblem } from "./sources/get-json.ts";
 
 /** Where crm-events is, and how it is known to be it. */
 export interface EventsAddress {
@@ -48,15 +48,5 @@ async function* bodyOf(response: IncomingMessage, signal: AbortSignal): AsyncGen
   }
 }
 
-/** The whole of a body as JSON. @throws SyntaxError when it is none, AnswerTooLarge when it has more than `maxBytes` */
-export async function jsonOf(body: AsyncIterable<Buffer>): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    // Leaving the loop ends the rest of the body.
-    if (bytes > maxBytes) throw new AnswerTooLarge();
-    chunks.push(chunk);
-  }
-  return JSON.parse(Buffer.concat(chunks).toString("utf8"));
-}
+/** The whole of a body as JSON. @throws SyntaxError when it is none, AnswerTooLarge when it is larger than can be read */
+export const jsonOf = async (body: AsyncIterable<Buffer>): Promise<unknown> => JSON.parse((await bytesOf(body)).toString("utf8"));

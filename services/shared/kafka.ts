@@ -88,16 +88,20 @@ export function createProducer(connection: KafkaConnection): TextProducer {
  */
 export class PatientConsumer extends Consumer {
   override [kGetApi]<Request extends unknown[], Response>(name: string, callback: Callback<API<Request, Response>>): void {
-    super[kGetApi]<Request, Response>(name, name === "Metadata" ? (error, api) => callback(error, api && patient(api)) : callback);
+    super[kGetApi]<Request, Response>(name, patiently(name, callback));
   }
 }
 
 /** The same for the library's administrator, which otherwise cannot list topics while a partition of any of them has no leader. */
 class PatientAdmin extends Admin {
   override [kGetApi]<Request extends unknown[], Response>(name: string, callback: Callback<API<Request, Response>>): void {
-    super[kGetApi]<Request, Response>(name, name === "Metadata" ? (error, api) => callback(error, api && patient(api)) : callback);
+    super[kGetApi]<Request, Response>(name, patiently(name, callback));
   }
 }
+
+/** Gives the callback the patient form of the call that asks for metadata, and any other as it is. */
+const patiently = <Request extends unknown[], Response>(name: string, callback: Callback<API<Request, Response>>): Callback<API<Request, Response>> =>
+  name === "Metadata" ? (error, api) => callback(error, api && patient(api)) : callback;
 
 function patient<Request extends unknown[], Response>(api: API<Request, Response>): API<Request, Response> {
   const plain = api as unknown as (...args: unknown[]) => void;

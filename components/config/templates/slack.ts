@@ -24,7 +24,7 @@ const subjects = { tenant: "tenant", org_id: "org", partition: "partition", inst
  * annotations, so every alert brings its own.
  */
 export function slackTemplate(s: Settings): string {
-  const alertmanager = s.urls.alertmanager.replace(/\/+$/, "");
+  const alertmanager = s.urls.alertmanager;
   return `${[colors(), titles(alertmanager), silence(alertmanager), oneAlert(), texts(alertmanager), plain()].join("\n")}\n`;
 }
 

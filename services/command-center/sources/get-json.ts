@@ -2,7 +2,7 @@
 import type { z } from "zod";
 
 /** Most bytes of an answer: its values take several times as much memory. */
-export const maxBytes = 4 * 1024 * 1024;
+const maxBytes = 4 * 1024 * 1024;
 
 /** A source did not give what it should; the message is for people. */
 export class SourceProblem extends Error {
@@ -53,7 +53,7 @@ export function reasonOf(error: unknown): string {
  */
 export async function getJson<S extends z.ZodType>(url: string, schema: S, timeoutMs: number): Promise<z.output<S>> {
   const response = await fetch(url, { headers: { accept: "application/json" }, redirect: "error", signal: AbortSignal.timeout(timeoutMs) });
-  const text = await readText(response);
+  const text = response.body === null ? "" : new TextDecoder().decode(await bytesOf(response.body));
   if (!response.ok) throw new SourceProblem(`answers ${response.status}`);
   let value: unknown;
   try {
@@ -66,15 +66,15 @@ export async function getJson<S extends z.ZodType>(url: string, schema: S, timeo
   return parsed.data;
 }
 
-async function readText(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
+/** The whole of a body. @throws AnswerTooLarge when it has more than `maxBytes` */
+export async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body) {
     bytes += chunk.byteLength;
-    // Leaving the loop cancels the rest of the body.
+    // Leaving the loop ends the rest of the body.
     if (bytes > maxBytes) throw new AnswerTooLarge();
-    text += decoder.decode(chunk, { stream: true });
+    chunks.push(chunk);
   }
-  return text + decoder.decode();
+  return Buffer.concat(chunks);
 }

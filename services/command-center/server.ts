@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { readEnv } from "../shared/env.ts";
-import { closeOnSignal } from "../shared/lifecycle.ts";
+import { closeOnSignal, startOrExit } from "../shared/lifecycle.ts";
 import { createLogger } from "../shared/log.ts";
 import { createRegistry } from "../shared/metrics.ts";
 import { commandCenterApp } from "./app.ts";
@@ -10,7 +10,7 @@ import { loadAssets } from "./assets.ts";
 import { commandCenterEnv } from "./env.ts";
 import { readersOf } from "./readers.ts";
 
-try {
+await startOrExit(createLogger("command-center"), async () => {
   const env = readEnv(commandCenterEnv, process.env);
   const log = createLogger("command-center", env.LOG_LEVEL);
   const app = commandCenterApp({
@@ -24,7 +24,4 @@ try {
   });
   await app.listen({ host: env.HOST, port: env.PORT });
   closeOnSignal([{ name: "http", close: () => app.close() }], log);
-} catch (error) {
-  createLogger("command-center").fatal({ reason: error instanceof Error ? error.message : String(error) }, "cannot start");
-  process.exit(1);
-}
+});

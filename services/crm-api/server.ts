@@ -1,5 +1,5 @@
 /** Runs the service: reads the environment, listens, ends gracefully. */
-import { closeOnSignal, closeWithin } from "../shared/lifecycle.ts";
+import { closeOnSignal, closeWithin, startOrExit } from "../shared/lifecycle.ts";
 import { createLogger } from "../shared/log.ts";
 import { readCrmApiEnv } from "./env.ts";
 import { createCrmApi } from "./service.ts";
@@ -7,7 +7,7 @@ import { createCrmApi } from "./service.ts";
 // The store holds QuickBooks tokens: its files are for this user only.
 process.umask(0o077);
 
-try {
+await startOrExit(createLogger("crm-api"), async () => {
   const env = readCrmApiEnv(process.env);
   const log = createLogger("crm-api", env.LOG_LEVEL);
   const service = await createCrmApi(env, log);
@@ -15,7 +15,4 @@ try {
   closeOnSignal([{ name: "jobs and store", close: () => service.stop() }, { name: "http", close: () => closeWithin(app.server, () => app.close()) }], log);
   service.start();
   await app.listen({ host: env.HOST, port: env.PORT });
-} catch (error) {
-  createLogger("crm-api").fatal({ reason: error instanceof Error ? error.message : String(error) }, "cannot start");
-  process.exit(1);
-}
+});

@@ -1,14 +1,14 @@
 /** Starts the probe. */
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { closeOnSignal, closeWithin } from "../shared/lifecycle.ts";
+import { closeOnSignal, closeWithin, startOrExit } from "../shared/lifecycle.ts";
 import { createApp } from "./app.ts";
 import { readHealthEnv } from "./env.ts";
 import { createLog } from "./log.ts";
 import { ProbeMetrics } from "./metrics.ts";
 import { Poller } from "./poller.ts";
 
-try {
+await startOrExit(createLog("crm-events-health", "info"), async () => {
   const env = readHealthEnv(process.env);
   const log = createLog("crm-events-health", env.logLevel);
   const metrics = new ProbeMetrics();
@@ -27,7 +27,4 @@ try {
     return new Promise((resolve) => server.close(resolve));
   };
   closeOnSignal([{ name: "poller", close: () => poller.close() }, { name: "server", close: () => closeWithin(server, close) }], log);
-} catch (error) {
-  createLog("crm-events-health", "info").fatal({ reason: error instanceof Error ? error.message : String(error) }, "cannot start");
-  process.exit(1);
-}
+});

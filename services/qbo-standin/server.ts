@@ -1,12 +1,12 @@
 /** Runs the stand-in: reads the environment, listens, ends gracefully. */
 import { readSecret } from "../shared/env.ts";
-import { closeOnSignal } from "../shared/lifecycle.ts";
+import { closeOnSignal, startOrExit } from "../shared/lifecycle.ts";
 import { createLogger } from "../shared/log.ts";
 import { createStandin } from "./app.ts";
 import { seedBooks } from "./control.ts";
 import { readQboStandinEnv } from "./env.ts";
 
-try {
+await startOrExit(createLogger("qbo-standin"), async () => {
   const env = readQboStandinEnv(process.env);
   const log = createLogger("qbo-standin", env.LOG_LEVEL);
   const { app, standin } = createStandin({
@@ -23,7 +23,4 @@ try {
   standin.webhooks.settings.enabled = true;
   closeOnSignal([{ name: "http", close: () => app.close() }], log);
   await app.listen({ host: env.HOST, port: env.PORT });
-} catch (error) {
-  createLogger("qbo-standin").fatal({ reason: error instanceof Error ? error.message : String(error) }, "cannot start");
-  process.exit(1);
-}
+});

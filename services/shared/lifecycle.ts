@@ -12,6 +12,20 @@ export interface Closable {
 }
 
 /**
+ * Starts a service, or ends the process with code 1 and one line that says why: a wrong variable is the operator's to mend,
+ * and a stack trace hides it.
+ * @param log the line goes here, with the level "fatal"; the service's own log may not exist yet
+ */
+export async function startOrExit(log: { fatal(fields: object, message: string): void }, start: () => Promise<void>): Promise<void> {
+  try {
+    await start();
+  } catch (error) {
+    log.fatal({ reason: error instanceof Error ? error.message : String(error) }, "cannot start");
+    process.exit(1);
+  }
+}
+
+/**
  * Closes `parts`, last first, when SIGTERM or SIGINT arrives, then ends the process.
  * @param deadlineMs after this many milliseconds the process ends with code 1
  */

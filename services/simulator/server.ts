@@ -1,6 +1,6 @@
 /** Starts the simulator. */
 import { readEnv } from "../shared/env.ts";
-import { closeOnSignal } from "../shared/lifecycle.ts";
+import { closeOnSignal, startOrExit } from "../shared/lifecycle.ts";
 import { createLogger } from "../shared/log.ts";
 import { createRegistry } from "../shared/metrics.ts";
 import { simulatorApp } from "./app.ts";
@@ -9,7 +9,7 @@ import { simulatorEnv } from "./env.ts";
 import { RagTraffic } from "./rag-traffic.ts";
 import { Scenarios } from "./scenarios.ts";
 
-try {
+await startOrExit(createLogger("simulator"), async () => {
   const env = readEnv(simulatorEnv, process.env);
   const log = createLogger("simulator", env.LOG_LEVEL);
   const registry = createRegistry();
@@ -38,7 +38,4 @@ try {
   await app.listen({ host: env.HOST, port: env.PORT });
   driver.start();
   closeOnSignal([{ name: "driver", close: () => driver.stop() }, { name: "clock", close: () => clearInterval(clock) }, { name: "http", close: () => app.close() }], log);
-} catch (error) {
-  createLogger("simulator").fatal({ reason: error instanceof Error ? error.message : String(error) }, "cannot start");
-  process.exit(1);
-}
+});

@@ -35,6 +35,14 @@ const quickBooks = (s: Settings): Alert[] => [
     summary: "QuickBooks limits our requests",
     description: 'QuickBooks has answered 429 for 10 minutes, now {{ $value | printf "%.3f" }} times per second.',
   }),
+  api(s, "QboWritesFailed", {
+    expr: promql`max(${crmApi.qboWritesFailed}) > 0`,
+    for: "5m",
+    severity: "warning",
+    dashboard: "stack-self",
+    summary: "QuickBooks refuses some of our writes for good",
+    description: 'QuickBooks refused {{ $value | printf "%.0f" }} writes until they were given up: its books lack them until somebody sends them again.',
+  }),
 ];
 
 const outbox = (s: Settings): Alert =>

@@ -134,6 +134,16 @@ function pipeline(s: Settings): Alert[] {
       summary: "A replica sends events late",
       description: `The fan-out of {{ $labels.instance }} is {{ $value | printf "%.0f" }} messages behind; the limit is ${s.thresholds.fanoutLag}. Its clients see old events.`,
     }),
+    events(s, "CrmEventsFanoutSilent", {
+      // Some partitions only: when Kafka is away as a whole, CrmEventsServiceDown is told earlier and mutes this.
+      expr: promql`max by (instance) (${crmEvents.fanoutSilent}) > 60`,
+      for: "5m",
+      severity: "warning",
+      derived: { instance: addressesOf(s, "crm-events") },
+      dashboard: "stack-self",
+      summary: "A replica gets no answer about some partitions",
+      description: "No broker has answered {{ $labels.instance }} about some partition for {{ $value | humanizeDuration }}: its clients miss the events there, and its lag does not tell.",
+    }),
     alert(s, "HealthProbeUnknown", {
       owner: owners.healthProbe,
       dashboard: "crm-events-pipeline",

@@ -28,5 +28,5 @@ const apiDownFires = firing("CrmApiDown");
 export const apiJustBack = promql`(last_over_time(${apiDownFires}[5m]) unless ${apiDownFires})`;
 
 /** An alert of the event service. */
-export const eventsAlert = (s: Settings, name: string, args: Omit<AlertArgs, "owner" | "dashboard">): Alert =>
+export const eventsAlert = (s: Settings, name: string, args: Omit<AlertArgs, "owner" | "dashboard"> & Partial<Pick<AlertArgs, "dashboard">>): Alert =>
   alert(s, name, { owner: owners.crmEvents, dashboard: "crm-events-pipeline", ...args });

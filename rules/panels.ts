@@ -57,4 +57,6 @@ export const panelOf: Readonly<Record<string, number>> = {
   PrometheusRuleFailures: 9,
   PrometheusStorageFilling: 13,
   OutboxStuck: 21,
+  QboWritesFailed: 38,
+  CrmEventsFanoutSilent: 39,
 };

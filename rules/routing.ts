@@ -124,7 +124,7 @@ function receivers(s: Settings): Receiver[] {
  * What follows from an outage of the API, beside the finance alerts, and has its service. Not UptimeProbeFailing: its own
  * condition keeps it silent in an outage, and one that was told before must be able to say that it is over.
  */
-const followsFromApi = ["CrmMetricsScrapeStale", "CrmFinanceDrift", "OutboxStuck", "QboTokenExpiring", "QboSyncStale", "QboRateLimited"];
+const followsFromApi = ["CrmMetricsScrapeStale", "CrmFinanceDrift", "OutboxStuck", "QboTokenExpiring", "QboSyncStale", "QboRateLimited", "QboWritesFailed"];
 const financeTargets = ["RevenueZeroStreak", "InvoiceGenerationStalled", "RevenueFlatlineFast", "RevenueFlatlineSlow", "PaymentRateSLOBurnFast", "PaymentRateSLOBurnSlow"];
 
 function inhibitions(s: Settings): Inhibition[] {
@@ -145,6 +145,7 @@ function inhibitions(s: Settings): Inhibition[] {
         "CrmEventsNoMessages",
         "CrmEventsSLOThroughputDegraded",
         "CrmEventsFanoutLag",
+        "CrmEventsFanoutSilent",
         "ServiceReplicaDown",
       ],
       equal: ["service"],

@@ -46,6 +46,8 @@ export const byHistory = {
   RevenueFlatlineFast: "revenue compared with its mean over 7 days",
   RevenueFlatlineSlow: "revenue compared with its mean over 7 days",
   CrmFinanceDrift: "compares only where there are 24 hours of history",
+  QboWritesFailed: "a write is given up when QuickBooks has refused it ten times, which takes more than an hour",
+  CrmEventsFanoutSilent: "one of several brokers without an answer; the stack has one, and without that one CrmEventsServiceDown is told",
   QboSyncStale: "the last synchronisation is an hour ago",
   CrmRecordingRulesStale: "a rule group that stands still for 5 minutes while the others go on",
   PrometheusNoAlertmanager: "a Prometheus that knows no Alertmanager can tell nobody, so another one must; its own silence is the dead man's switch's",

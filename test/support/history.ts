@@ -13,7 +13,7 @@ import { ensureTool } from "../../airgap/tools.ts";
 import { prometheusFiles } from "../../components/config/prometheus.ts";
 import type { Settings } from "../../components/settings/schema.ts";
 import { seconds } from "../../components/settings/timing.ts";
-import { crmApi, stack, type MetricSpec } from "../../rules/metrics.ts";
+import { crmApi, crmEvents, stack, type MetricSpec } from "../../rules/metrics.ts";
 import { alerts } from "../../rules/index.ts";
 import { startPrometheus } from "./prometheus.ts";
 import { at, command } from "./stack.ts";
@@ -82,8 +82,9 @@ function exposition(job: string, present: Present, startedAt: number): string {
   if (job === "crm_api") {
     const totals = counters.flatMap((c) => orgs.map((org) => `${c.metric.name}{org_id="${org}"} ${c.value(0)}`));
     const store = [crmApi.storeInvoicesCreated24h, crmApi.storeInvoicesPaid24h, crmApi.storeRevenueCents24h].map((m) => `${m.name}{org_id="acme"} ${present.drift ? 7 : 0}`);
-    return [...totals, ...store, `${crmApi.qboLastSync.name} ${present.syncStale ? startedAt - 2 * hour : startedAt}`, ""].join("\n");
+    return [...totals, ...store, `${crmApi.qboLastSync.name} ${present.syncStale ? startedAt - 2 * hour : startedAt}`, `${crmApi.qboWritesFailed.name} 2`, ""].join("\n");
   }
+  if (job === "crm-events") return `${crmEvents.fanoutSilent.name}{partition="0"} 90\n`;
   if (job === "prometheus") {
     const group = 'rule_group="/etc/prometheus/current/rules/crm-finance.yml;crm_finance.recording"';
     return [`${stack.promRuleLastEvaluation.name}{${group}} ${startedAt - 400}`, `${stack.promAlertmanagers.name} 0`, `${stack.promStorageBytes.name} ${17.5 * 2 ** 30}`, `${stack.promWalBytes.name} ${2 ** 30}`, ""].join("\n");

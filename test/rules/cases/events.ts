@@ -21,6 +21,7 @@ const lags = (values: readonly string[], group?: string): Series => Object.fromE
 const everyFiveMinutes = (from: number): string => Array.from({ length: 13 }, (_, i) => `${from + i}x9`).join(" ");
 const started = 'process_start_time_seconds{job="crm-events",instance="crm-events-1:9010"}';
 const dead = (n: number, reason = "invalid") => `crm_events_dead_letters_total{job="crm-events",instance="crm-events-${n}:9010",reason="${reason}"}`;
+const unanswered = (n: number, partition: number) => `crm_events_fanout_silent_seconds{job="crm-events",instance="crm-events-${n}:9010",partition="${partition}"}`;
 const fanout = (n: number, partition: number) => `crm_events_fanout_lag{job="crm-events",instance="crm-events-${n}:9010",partition="${partition}"}`;
 /** An outage of the API of which people were told, until the given sample. */
 const apiDown = (samples: number): Series => ({ 'ALERTS{alertname="CrmApiDown",alertstate="firing",service="crm-api"}': `1x${samples - 1} stale`, 'ALERTS{alertname="CrmApiDown",alertstate="pending",service="crm-api"}': "1x100", 'ALERTS{alertname="Other",alertstate="firing"}': "1x53 stale" });
@@ -270,6 +271,16 @@ export const eventCases: RuleCase[] = [
       labels: { instance: "crm-events-1:9010" },
     },
     silent: { "exactly the limit": { series: { [fanout(1, 0)]: "600x40", [fanout(1, 1)]: "400x40" } } },
+  }),
+  ...alertCases("CrmEventsFanoutSilent", {
+    fires: {
+      series: { [unanswered(1, 0)]: "0x60", [unanswered(1, 1)]: "0 31 61 91+30x40", [unanswered(2, 0)]: "0x60" },
+      before: "5m30s",
+      at: "6m",
+      description: "No broker has answered crm-events-1:9010 about some partition for 6m 1s: its clients miss the events there, and its lag does not tell.",
+      labels: { instance: "crm-events-1:9010" },
+    },
+    silent: { "exactly the limit": { series: { [unanswered(1, 0)]: "60x40" } }, "answered in between": { series: { [unanswered(1, 0)]: "61x9 0 61x40" }, at: "9m" } },
   }),
   ...alertCases("HealthProbeUnknown", {
     fires: {

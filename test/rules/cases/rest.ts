@@ -30,6 +30,10 @@ export const restCases: RuleCase[] = [
     silent: { "twice, then not for 5 minutes": { series: { [api("crm_qbo_rate_limited_total")]: "0 1 1 1 2x60" } }, "once": { series: { [api("crm_qbo_rate_limited_total")]: "0 1x60" } }, "not any more": { series: { [api("crm_qbo_rate_limited_total")]: "100x60" } } },
     reset: { series: { [api("crm_qbo_rate_limited_total")]: "100x9 0x60" }, at: "10m30s" },
   }),
+  ...alertCases("QboWritesFailed", {
+    fires: { series: { [api("crm_qbo_writes_failed")]: "0 0 2x60", [api("crm_qbo_writes_failed", 2)]: "0 0 2x60" }, before: "5m30s", at: "6m", description: "QuickBooks refused 2 writes until they were given up: its books lack them until somebody sends them again." },
+    silent: { "none given up": { series: { [api("crm_qbo_writes_failed")]: "0x60" } }, "sent again in time": { series: { [api("crm_qbo_writes_failed")]: "1x9 0x60" } } },
+  }),
   ...alertCases("OutboxStuck", {
     fires: { series: { [api("crm_outbox_oldest_age_seconds")]: "301x40", [api("crm_outbox_oldest_age_seconds", 2)]: "300x40" }, before: "1m30s", at: "2m", description: "The oldest event that Kafka has not acknowledged has waited for 5m 1s." },
     silent: { "exactly the limit": { series: { [api("crm_outbox_oldest_age_seconds")]: "300x40" } } },

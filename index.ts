@@ -10,6 +10,9 @@ import { Prometheus } from "./components/prometheus.ts";
 import * as services from "./components/services.ts";
 import { readStack } from "./components/settings/read.ts";
 
+// The SDK keeps the stack of every promise, and full ones take a tenth of a preview. Two frames say where an error is from.
+Error.stackTraceLimit = 2;
+
 const { settings, secrets, warnings } = readStack();
 for (const warning of warnings) pulumi.log.warn(warning);
 

@@ -7,7 +7,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { ensureCompose } from "../airgap/compose.ts";
 import { ensureEngine } from "../airgap/engine.ts";
 import { readStack } from "../components/settings/read.ts";
@@ -54,7 +54,7 @@ function trivial(): CliStack {
   rmSync(join(floor.folder, "package.json"));
   writeFileSync(join(floor.folder, "package.json"), JSON.stringify({ type: "module", main: "index.ts" }));
   writeFileSync(join(floor.folder, "index.ts"), 'import { Volume } from "@pulumi/docker/volume.js";\nnew Volume("floor", { name: "crm-floor" });\n');
-  writeFileSync(join(floor.folder, "Pulumi.yaml"), 'name: crm-observability\nruntime:\n  name: nodejs\n  options: { typescript: false, nodeargs: "--import tsx" }\nmain: index.ts\n');
+  writeFileSync(join(floor.folder, "Pulumi.yaml"), 'name: crm-observability\nruntime:\n  name: nodejs\n  options: { typescript: false, nodeargs: "--import ./tools/runtime.mjs" }\nmain: index.ts\n');
   return floor;
 }
 
@@ -64,6 +64,8 @@ async function good(result: Promise<{ code: number; output: string }>): Promise<
 }
 
 async function main(): Promise<void> {
+  // The program runs on this Node, as it does with `make up`.
+  process.env.PATH = [dirname(process.execPath), process.env.PATH].join(delimiter);
   const out = mkdtempSync(join(tmpdir(), "bench-"));
   const offline = (await hasImage("localhost/crm-offline/node:24-alpine")) ? offlineOverrides : {};
   const sets = Object.entries({ ...offline, portOffset: 22_000 }).flatMap(([key, value]) => ["--set", `${key}=${JSON.stringify(value)}`]);

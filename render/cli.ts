@@ -1,6 +1,11 @@
 /** `npm run render -- --stack NAME --out DIR` */
-import { renderArguments } from "./arguments.ts";
-import { renderStack } from "./render.ts";
+import { enableCompileCache } from "node:module";
+import { fileURLToPath } from "node:url";
+
+// Nearly all of the time goes into loading packages; from the second call on they are loaded compiled.
+enableCompileCache(fileURLToPath(new URL("../.state/compile-cache", import.meta.url)));
+const { renderArguments } = await import("./arguments.ts");
+const { renderStack } = await import("./render.ts");
 
 try {
   const { stack, out, overrides } = renderArguments("render", process.argv.slice(2));

@@ -64,8 +64,14 @@ export async function record(source: ConfigSource, reveal = false): Promise<{ re
     source.stack,
     true,
   );
-  await import("../index.ts");
-  await pulumi.runtime.disconnect();
+  const { stackTraceLimit } = Error;
+  try {
+    await import("../index.ts");
+    await pulumi.runtime.disconnect();
+  } finally {
+    // The program shortens stacks, for its own process.
+    Error.stackTraceLimit = stackTraceLimit;
+  }
   // The order of registration depends on which promise is first.
   resources.sort((a, b) => (`${a.type}\0${a.name}` < `${b.type}\0${b.name}` ? -1 : 1));
   return { resources, warnings };

@@ -1,7 +1,6 @@
 /** Starts the command center. */
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { readEnv } from "../shared/env.ts";
+import { readEnv, readFileOf } from "../shared/env.ts";
 import { closeOnSignal, startOrExit } from "../shared/lifecycle.ts";
 import { createLogger } from "../shared/log.ts";
 import { createRegistry } from "../shared/metrics.ts";
@@ -15,7 +14,7 @@ await startOrExit(createLogger("command-center"), async () => {
   const log = createLogger("command-center", env.LOG_LEVEL);
   const app = commandCenterApp({
     readers: readersOf(env),
-    feed: { url: env.CRM_EVENTS_URL, serverName: env.CRM_EVENTS_SERVER_NAME, ca: env.CRM_EVENTS_CA_FILE === undefined ? undefined : readFileSync(env.CRM_EVENTS_CA_FILE, "utf8") },
+    feed: { url: env.CRM_EVENTS_URL, serverName: env.CRM_EVENTS_SERVER_NAME, ca: env.CRM_EVENTS_CA_FILE === undefined ? undefined : readFileOf("CRM_EVENTS_CA_FILE", env.CRM_EVENTS_CA_FILE) },
     assets: loadAssets(fileURLToPath(new URL("./public/", import.meta.url))),
     links: env.LINKS,
     pollMs: env.POLL_SECONDS * 1000,

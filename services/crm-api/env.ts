@@ -1,7 +1,6 @@
 /** The service's environment; the only place that knows the variables' names. */
-import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { envTypes, kafkaEnv, readEnv, readSecret } from "../shared/env.ts";
+import { envTypes, kafkaEnv, readEnv, readFileOf, readSecret } from "../shared/env.ts";
 import type { QboConfig } from "./qbo/config.ts";
 import type { PostgresOptions } from "./store/postgres.ts";
 import { newOrg } from "./http/schemas.ts";
@@ -77,7 +76,7 @@ export function postgresOptions(env: CrmApiEnv): PostgresOptions | undefined {
     user: env.PG_USER,
     tls: env.PG_TLS,
     ...(file === undefined ? {} : { password: () => readSecret(file) }),
-    ...(ca === undefined ? {} : { ca: readFileSync(ca, "utf8") }),
+    ...(ca === undefined ? {} : { ca: readFileOf("PG_TLS_CA_FILE", ca) }),
   };
 }
 

@@ -1,7 +1,8 @@
 /** Puts the parts of crm-events together; ends when told to, in the order that loses nothing. */
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createSecureContext } from "node:tls";
+import { readFileOf } from "../shared/env.ts";
 import { kafkaConnection } from "../shared/kafka.ts";
 import type { Closable } from "../shared/lifecycle.ts";
 import type { Logger } from "../shared/log.ts";
@@ -102,7 +103,7 @@ function certificateFiles(env: EventsEnv): CertificateFiles | undefined {
   const { TLS_CERT_FILE: cert, TLS_KEY_FILE: key } = env;
   if (cert === undefined || key === undefined) return undefined;
   const read = () => {
-    const pair = { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+    const pair = { cert: readFileOf("TLS_CERT_FILE", cert), key: readFileOf("TLS_KEY_FILE", key) };
     try {
       createSecureContext(pair);
     } catch (error) {

@@ -29,7 +29,10 @@ export const envTypes = {
 
 /** Environment of every service that talks to Kafka. */
 export const kafkaEnv = {
-  KAFKA_BROKERS: z.string().min(1).transform((v) => v.split(",").map((x) => x.trim())),
+  KAFKA_BROKERS: z
+    .string()
+    .transform((v) => v.split(",").map((x) => x.trim()))
+    .refine((brokers) => brokers.every((broker) => /^(\[[\da-f:]+\]|[\w.-]+)(:\d{1,5})?$/i.test(broker)), "HOST:PORT, several separated by commas, is expected"),
   KAFKA_TOPIC: z.string().default("aetherlink.events"),
   KAFKA_TLS: envTypes.flag(false),
   KAFKA_TLS_CA_FILE: z.string().optional(),
@@ -50,6 +53,18 @@ export function readEnv<S extends z.ZodType>(schema: S, env: NodeJS.ProcessEnv):
   if (result.success) return result.data;
   const lines = result.error.issues.map((i) => `${i.path.join(".") || "environment"}: ${i.message}`);
   throw new Error(`wrong environment: ${lines.join("; ")}`);
+}
+
+/**
+ * Reads a file that a variable names.
+ * @throws Error that names the variable
+ */
+export function readFileOf(variable: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new Error(`${variable}: ${error instanceof Error ? error.message : "cannot be read"}`, { cause: error });
+  }
 }
 
 /**

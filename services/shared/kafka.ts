@@ -2,11 +2,10 @@
  * Connections to Kafka: the options that every client shares, an idempotent producer, clients that go on while some
  * partitions have no leader, and a topic that must exist.
  */
-import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { Admin, compatibilityPartitioner, Consumer, findErrorBy, kGetApi, Producer, ResponseError, stringSerializers, type API, type BaseOptions, type Callback, type metadataV12 } from "@platformatic/kafka";
 import type { z } from "zod";
-import { readSecret, type kafkaEnv } from "./env.ts";
+import { readFileOf, readSecret, type kafkaEnv } from "./env.ts";
 
 /** The variables of `kafkaEnv`, read. */
 export type KafkaEnv = Readonly<z.infer<z.ZodObject<typeof kafkaEnv>>>;
@@ -29,7 +28,7 @@ function tlsOptions(env: KafkaEnv): Pick<KafkaConnection, "tls" | "tlsServerName
     if (env.KAFKA_TLS_CA_FILE !== undefined) throw new Error("KAFKA_TLS_CA_FILE is set but KAFKA_TLS is not true: set KAFKA_TLS=true or remove the file");
     return {};
   }
-  const ca = env.KAFKA_TLS_CA_FILE === undefined ? {} : { ca: readFileSync(env.KAFKA_TLS_CA_FILE, "utf8") };
+  const ca = env.KAFKA_TLS_CA_FILE === undefined ? {} : { ca: readFileOf("KAFKA_TLS_CA_FILE", env.KAFKA_TLS_CA_FILE) };
   // A server name may not be an address; Node then checks the certificate against the address itself.
   return { tls: ca, tlsServerName: !brokerHosts(env).some((host) => isIP(host.replace(/^\[|\]$/g, "")) !== 0) };
 }

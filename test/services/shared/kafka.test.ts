@@ -18,12 +18,16 @@ describe("Kafka's connection options", () => {
 
   it.each([
     [{ KAFKA_TLS_CA_FILE: "/ca" }, /KAFKA_TLS=true/],
-    [{ KAFKA_TLS: "true", KAFKA_TLS_CA_FILE: "/nowhere/ca.pem" }, /nowhere/],
+    [{ KAFKA_TLS: "true", KAFKA_TLS_CA_FILE: "/nowhere/ca.pem" }, /^KAFKA_TLS_CA_FILE: .*nowhere/],
     [{ KAFKA_SASL_USERNAME: "x" }, /KAFKA_SASL_MECHANISM/],
     [{ KAFKA_SASL_MECHANISM: "PLAIN" }, /KAFKA_SASL_USERNAME/],
     [{ KAFKA_SASL_MECHANISM: "PLAIN", KAFKA_SASL_USERNAME: "x" }, /KAFKA_SASL_PASSWORD_FILE/],
   ])("%j is refused by name", (more, message) => {
     expect(() => kafkaConnection(env(more as Record<string, string>), "x")).toThrow(message);
+  });
+
+  it.each([":::", "b1:9092,,b2:9092", "kafka:port", "kafka://b1:9092", "b1:9092;b2:9092"])("brokers %j are refused by name", (KAFKA_BROKERS) => {
+    expect(() => env({ KAFKA_BROKERS })).toThrow("KAFKA_BROKERS: HOST:PORT");
   });
 
   it("keep no password: it is read from its file when a connection asks", () => {

@@ -8,6 +8,9 @@ class ByName extends BaseSequencer {
   }
 }
 
+/** Nearly all of their time they wait for a real Prometheus or Alertmanager to come to its next interval. */
+const waiting = ["cluster", "dead-man", "finance-restart", "outage", "outage-order", "slack-faults"].map((name) => `test/rules/${name}.real.test.ts`);
+
 export default defineConfig({
   test: {
     sequence: { sequencer: ByName },
@@ -17,12 +20,16 @@ export default defineConfig({
       {
         // Needs nothing but node_modules. Once again after a failure: services are driven over sockets and clocks here, on
         // machines that others use too; `make test` lists what needed it.
-        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/**/*.real.test.ts", "test/e2e/**"], retry: 1, testTimeout: 20_000, hookTimeout: 60_000 },
+        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/**/*.real.test.ts", "test/e2e/**"], retry: 1, testTimeout: 20_000, hookTimeout: 60_000, maxWorkers: 2 },
       },
       {
         // Starts real programs (Prometheus, Alertmanager, Kafka, PostgreSQL, Chromium); each says why when it skips.
         // Once again after a failure: processes are killed and timed here.
-        test: { name: "real", include: ["test/**/*.real.test.ts"], retry: 1, testTimeout: 180_000, hookTimeout: 300_000, fileParallelism: false },
+        test: { name: "real", include: ["test/**/*.real.test.ts"], exclude: waiting, retry: 1, testTimeout: 180_000, hookTimeout: 300_000, fileParallelism: false },
+      },
+      {
+        // Real programs too, but side by side.
+        test: { name: "waiting", include: waiting, retry: 1, testTimeout: 180_000, hookTimeout: 300_000, maxWorkers: 3 },
       },
       {
         // Drives a whole running stack on a Docker engine.

@@ -34,6 +34,7 @@ const steps: Record<string, () => Totals> = {
   unit: suite("unit", minutesGone, 70),
   // The programs that the next suites start; building them is a step of its own, so that no suite's time limit counts it.
   programs: twice(check(process.execPath, ["tools/test-programs.ts"])),
+  waiting: suite("waiting", minutesGone, 60),
   real: suite("real", minutesGone, 35),
   e2e: suite("e2e", minutesGone),
 };

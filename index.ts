@@ -34,18 +34,18 @@ services.crmEventsHealth(stack);
 if (settings.simulator) services.simulator(stack);
 
 // What watches it.
-const alertmanager = new Alertmanager("alertmanager", stack);
+new Alertmanager("alertmanager", stack);
 new Blackbox("blackbox", stack);
-const prometheus = new Prometheus("prometheus", stack);
+new Prometheus("prometheus", stack);
 if (settings.grafana.mode === "built-in") new Grafana("grafana", stack);
 if (settings.grafana.mode === "external") new ExternalGrafana("grafana", stack);
-const commandCenter = services.commandCenter(stack);
+services.commandCenter(stack);
 
-/** Addresses on this machine (Docker) or inside the cluster (Kubernetes). */
+/** What people open in a browser, as links in messages do; of the services what Docker publishes or the Ingress serves. */
 export const urls = {
-  commandCenter: commandCenter.workload.url,
-  prometheus: prometheus.workload.url,
-  alertmanager: alertmanager.workload.url,
+  commandCenter: settings.urls.commandCenter,
+  prometheus: settings.urls.prometheus,
+  alertmanager: settings.urls.alertmanager,
   grafana: settings.grafana.mode === "none" ? undefined : settings.urls.grafana,
   crmApi: crmApi.workload.url,
   crmEvents: crmEvents.workload.url,

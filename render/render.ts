@@ -1,5 +1,5 @@
 /** Writes everything that a stack consists of into a folder, without CLI, engine or network. */
-import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
@@ -11,6 +11,7 @@ import type { Files } from "../components/platform/platform.ts";
 import { readStack } from "../components/settings/read.ts";
 import type { Settings } from "../components/settings/schema.ts";
 import { composeFile } from "./compose.ts";
+import { makeFolder } from "./folders.ts";
 import { record, type Recorded } from "./record.ts";
 import { fileSource } from "../components/settings/stack-files.ts";
 
@@ -43,7 +44,7 @@ export async function renderStack(stack: string, out: string, options: { overrid
   // First what shows the next rendering, even after an interrupted one, that this folder is its own.
   const files: Record<string, string> = { "resources.json": `${JSON.stringify(resources, null, 2)}\n`, ...configFiles(settings), ...targetFiles(settings, resources) };
   for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(out, path)), { recursive: true });
+    makeFolder(dirname(join(out, path)));
     writeFileSync(join(out, path), text);
   }
   readableForAll(join(out, "config"));

@@ -10,6 +10,7 @@ import { stringify } from "yaml";
 import type { ConfigSource, ConfigValue } from "../components/settings/source.ts";
 import { parts } from "../components/topology.ts";
 import { renderArguments } from "./arguments.ts";
+import { makeFolder } from "./folders.ts";
 import { record, type Recorded } from "./record.ts";
 import { fileSource } from "../components/settings/stack-files.ts";
 
@@ -58,7 +59,7 @@ export async function writeSecrets(stack: string, out: string, overrides: Readon
   // These files are what programs sign in with, so this is a deployment: what stands in for a missing secret is no secret.
   const { resources } = await record({ ...source, tolerant: false }, true);
   const folder = join(out, "secrets");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   chmodSync(folder, 0o700);
   removeOthers(folder, stack, resources);
   return dockerSecrets(folder, stack, resources) + kubernetesSecrets(folder, resources);

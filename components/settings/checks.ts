@@ -1,6 +1,7 @@
 /** Checks that look at more than one key: what is missing together, and what contradicts something else. */
 import { ownParts } from "./own-parts-checks.ts";
 import type { SecretKey } from "./keys.ts";
+import { ingressAddresses } from "./ingress-checks.ts";
 import type { Check, Problem } from "./problem.ts";
 import { reachable } from "./reachable.ts";
 import { authorities, behindIngress } from "./tls-checks.ts";
@@ -156,4 +157,4 @@ const lists: Check = (plain, _present, fixes) => {
 
 /** All problems between keys; each key's own shape is checked before. */
 export const crossChecks: Check = (plain, present, fixes) =>
-  [production, quickBooks, partners, together, grafana, remoteWrite, kafka, authorities, behindIngress, ownParts, reachable, targets, lists].flatMap((check) => check(plain, present, fixes));
+  [production, quickBooks, partners, together, grafana, remoteWrite, kafka, authorities, behindIngress, ingressAddresses, ownParts, reachable, targets, lists].flatMap((check) => check(plain, present, fixes));

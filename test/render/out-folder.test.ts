@@ -26,6 +26,10 @@ describe("render --out", () => {
     expect(render(join(folder, "file")).stderr).toContain("is a file, not a folder");
   }, 60_000);
 
+  it("refuses a folder that cannot be made", () => {
+    expect(render("/proc/new/folder")).toMatchObject({ status: 1, stderr: expect.stringMatching(/^--out: .*'\/proc\/new'; name a folder that can be written\n$/) });
+  }, 60_000);
+
   it("takes a new folder, one with secrets only, and its own again; containers can read it whatever the umask", () => {
     const out = join(folder, "fresh");
     mkdirSync(join(out, "secrets"), { recursive: true });

@@ -19,7 +19,7 @@ const quickBooks = (s: Settings): Alert[] => [
     expr: promql`max(${crmApi.qboRefreshExpiry}) - time() < ${s.thresholds.qboTokenDays} * 86400`,
     severity: "warning",
     summary: "The QuickBooks authorisation expires soon",
-    description: "The refresh token expires in {{ $value | humanizeDuration }}; after that somebody must authorise the company again.",
+    description: "The refresh token {{ if lt $value 0.0 }}has expired: {{ else }}expires in {{ $value | humanizeDuration }}; after that {{ end }}somebody must authorise the company again.",
   }),
   api(s, "QboSyncStale", {
     expr: promql`time() - max(${crmApi.qboLastSync}) > 3600`,

@@ -131,7 +131,7 @@ const freshness = (s: Settings): Alert[] => [
   finance(s, "CrmRecordingRulesStale", {
     // Prometheus says 0 until a group's first evaluation, so the first minutes after its own start do not count.
     expr: promql`
-      time() - max(${stack.promRuleLastEvaluation}{rule_group=~".*;crm_finance\\\\.recording"}) > 300
+      time() - max(${stack.promRuleLastEvaluation}{rule_group=~"(.*;)?crm_finance\\\\.recording"}) > 300
         unless time() - max(${stack.processStart}{job="${parts.prometheus.job}"}) < 300`,
     severity: "warning",
     dashboard: "peakpro_crm_slo",

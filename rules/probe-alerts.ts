@@ -48,11 +48,17 @@ function ownersOfProbes(s: Settings): Record<string, string[]> {
   return Object.fromEntries((["service", "team", "product"] as const).map((label) => [label, [...new Set(owners.map((o) => o[label]))]]));
 }
 
+/** A target that Prometheus had, or whose own alert is told, and has no more; one that was never there says nothing. */
+const gone = (job: string, ownAlert: string) => {
+  const up = promql`${stack.up}{job="${job}"}`;
+  return promql`absent(${up}) and on () (group(last_over_time(${up}[1h])) or group(${firing(ownAlert)}))`;
+};
+
 /** Holds, by job, for what its own scrape reports as down: also these two without a target, whose own alerts count that as down. */
 const reportedDown = promql`
   max by (job) (${stack.up}) == 0
-    or absent(${stack.up}{job="${parts["crm-api"].job}"})
-    or absent(${stack.up}{job="${parts["crm-events"].job}"})`;
+    or ${gone(parts["crm-api"].job, "CrmApiDown")}
+    or ${gone(parts["crm-events"].job, "CrmEventsServiceDown")}`;
 
 /** The alert's own name, by which it finds what it has told before. */
 const probeFailingName = "UptimeProbeFailing";
@@ -101,7 +107,7 @@ function certificates(s: Settings): Alert[] {
       dashboard: "peakpro_crm_slo",
       derived: ownersOfProbes(s),
       summary: `A certificate expires in less than ${days} days`,
-      description: "The certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}.",
+      description: "The certificate of {{ $labels.instance }} {{ if lt $value 0.0 }}has expired{{ else }}expires in {{ $value | humanizeDuration }}{{ end }}.",
     });
   return [expiring("TlsCertificateExpiring", s.thresholds.certWarningDays, "warning"), expiring("TlsCertificateExpiresNow", s.thresholds.certCriticalDays, "critical")];
 }

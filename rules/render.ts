@@ -5,7 +5,7 @@ import { duration, timingOf } from "../components/settings/timing.ts";
 import { assertSound } from "./checks.ts";
 import { ruleGroups } from "./index.ts";
 import { routing } from "./routing.ts";
-import type { Rule, RuleGroup } from "./types.ts";
+import { requiredLabels, type Alert, type Labels, type Rule, type RuleGroup } from "./types.ts";
 
 /**
  * File name to text, one file per subject.
@@ -30,13 +30,16 @@ const groupYaml = (s: Settings, g: RuleGroup): object => ({
   rules: g.rules.map(ruleYaml),
 });
 
+/** Labels that routes need and the series bring along: named here too, so that a reader of the file finds them on every alert. */
+const carried = (rule: Alert): Labels => Object.fromEntries(requiredLabels.filter((name) => rule.derived[name] !== undefined).map((name) => [name, `{{ $labels.${name} }}`]));
+
 function ruleYaml(rule: Rule): object {
   if (rule.kind === "record") return { record: rule.record, expr: rule.expr, ...(rule.labels ? { labels: rule.labels } : {}) };
   return {
     alert: rule.alert,
     expr: rule.expr,
     ...(rule.for === "0s" ? {} : { for: rule.for }),
-    labels: rule.labels,
+    labels: { ...carried(rule), ...rule.labels },
     annotations: { summary: rule.summary, description: rule.description, runbook_url: rule.runbookUrl, dashboard_url: rule.dashboardUrl },
   };
 }

@@ -107,6 +107,13 @@ describe.skipIf(!amtool)("a Slack message", () => {
     for (const name of ["CrmEventsPartitionStuck", "CrmApiDown", "OutboxStuck"]) expect(text).toContain(`/runbooks/${name}.md|Runbook>`);
   });
 
+  it("gives the many of a large group a line each", () => {
+    const text = render("crm.slack.text", Array.from({ length: 20 }, (_, i) => ({ name: "CrmEventsPartitionStuck", labels: { partition: `${i}` }, description: `Partition ${i} stands still.` })));
+    for (let i = 0; i < 20; i++) expect(text).toContain(`Partition ${i} stands still.`);
+    expect(text).toContain("*CrmEventsPartitionStuck* · critical · crm-events-sse · partition 19 · Partition 19 stands still.\n");
+    expect(text).not.toContain("are shown");
+  });
+
   it("escapes what Slack would read as markup, once", () => {
     const nasty = "<!channel> & <https://evil.example|click> > &lt;";
     const text = render("crm.slack.text", [{ name: "LowConfidenceSpike", labels: { tenant: "a<b>&c" }, description: nasty }]);
@@ -144,7 +151,7 @@ describe.skipIf(!amtool)("a Slack message", () => {
     const group = Array.from({ length: 40 }, (_, i) => ({ name: "LowConfidenceSpike", labels: { tenant: `t${i}-${"x".repeat(5000)}`, org_id: "y".repeat(5000) }, description: long }));
     const text = render("crm.slack.text", group);
     expect(text.length).toBeLessThan(40_000);
-    expect(text).toContain("Only 8 of 40 are shown");
+    expect(text).toContain("Only 24 of 40 are shown");
     expect(text).toContain("…");
     expect(text).not.toContain("\uFFFD");
     expect(text.replaceAll(/&(amp|lt|gt);/g, "")).not.toContain("&");

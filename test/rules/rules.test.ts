@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { metricsOf } from "../../rules/expressions.ts";
 import { alerts, recordings, ruleGroups } from "../../rules/index.ts";
+import { ruleFiles } from "../../rules/render.ts";
 import { requiredLabels } from "../../rules/types.ts";
 import { sampleSettings } from "../support/settings.ts";
 import { caseSettings } from "./cases/case.ts";
@@ -91,6 +93,11 @@ describe("alerts", () => {
     expect(owned.OutboxStuck!.slice(0, 2)).toEqual(["crm", "crm-api"]);
     expect(owned.PrometheusRuleFailures![0]).toBe("ops");
     for (const a of alerts(caseSettings)) for (const label of requiredLabels) expect(a.labels[label] ?? a.derived[label]?.[0], `${a.alert} ${label}`).toBeTruthy();
+  });
+
+  it("carry the required labels in the files too", () => {
+    const rendered = Object.values(ruleFiles(caseSettings)).flatMap((text) => (parse(text) as { groups: { rules: { alert?: string; labels?: Record<string, string> }[] }[] }).groups).flatMap((g) => g.rules);
+    for (const { alert, labels } of rendered.filter((r) => r.alert)) for (const label of requiredLabels) expect(labels?.[label], `${alert} ${label}`).toBeTruthy();
   });
 
   it("tell VIP tenants what is at stake", () => {

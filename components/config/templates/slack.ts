@@ -1,10 +1,11 @@
 /** Alertmanager's message templates: what people read in Slack, in a page and in a mail. */
 import type { Settings } from "../../settings/schema.ts";
 
-/** Alerts of a group that are written out; Slack refuses messages of more than 40 000 characters. */
+/** Alerts of a group that are written out, and those that have a line each; Slack refuses messages of more than 40 000 characters. */
 const shown = 8;
-/** Longest label value, summary and description, in characters. */
-const limits = { label: 60, summary: 200, description: 600 } as const;
+const listed = 24;
+/** Longest label value, summary and description, and description on a line of its own, in characters. */
+const limits = { label: 60, summary: 200, description: 600, line: 120 } as const;
 
 /** Template text that cuts the piped value; a character is a code point, so none is cut in two. */
 const cut = (length: number) => `reReplaceAll "(?s)^(.{${length}}).+$" "\${1}…"`;
@@ -25,7 +26,7 @@ const subjects = { tenant: "tenant", org_id: "org", partition: "partition", inst
  */
 export function slackTemplate(s: Settings): string {
   const alertmanager = s.urls.alertmanager;
-  return `${[colors(), titles(alertmanager), silence(alertmanager), oneAlert(), texts(alertmanager), plain()].join("\n")}\n`;
+  return `${[colors(), titles(alertmanager), silence(alertmanager), alertTexts(), texts(alertmanager), plain()].join("\n")}\n`;
 }
 
 const define = (name: string, body: string) => `{{ define "${name}" }}${body}{{ end }}`;
@@ -62,7 +63,7 @@ const subject = (separator: string, filter: string) =>
     .map(([label, word]) => `{{ with .Labels.${label} }}${separator}${word} {{ . | ${cut(limits.label)}${filter} }}{{ end }}`)
     .join("");
 
-function oneAlert(): string {
+function alertTexts(): string {
   const head = [
     `*{{ .Labels.alertname | ${escape} }}*`,
     `{{ with .Labels.severity }} · {{ . | ${escape} }}{{ end }}`,
@@ -75,21 +76,24 @@ function oneAlert(): string {
     `{{ with .Annotations.dashboard_url }} · <{{ . | ${escape} }}|Dashboard>{{ end }}`,
     ` · <${include("crm.silence")}|Silence>`,
   ].join("");
-  return define(
+  const whole = define(
     "crm.slack.alert",
     [
-      head,
+      include("crm.slack.head"),
       `{{ with .Annotations.summary }}{{ . | ${cut(limits.summary)} | ${escape} }}`,
       `{{ end }}{{ with .Annotations.description }}{{ . | ${cut(limits.description)} | ${escape} }}`,
       `{{ end }}${links}`,
       "",
     ].join("\n"),
   );
+  const line = define("crm.slack.line", `${include("crm.slack.head")}{{ with .Annotations.description }} · {{ . | ${cut(limits.line)} | ${escape} }}{{ end }}\n`);
+  return [define("crm.slack.head", head), whole, line].join("\n");
 }
 
 /** Firing alerts first, then those of the group that are over. */
 function texts(alertmanager: string): string {
-  const list = (alerts: string) => `{{ range $i, $a := ${alerts} }}{{ if lt $i ${shown} }}${include("crm.slack.alert", "$a")}{{ end }}{{ end }}{{ if gt (len ${alerts}) ${shown} }}Only ${shown} of {{ len ${alerts} }} are shown: <${alertmanager}/|all alerts>\n{{ end }}`;
+  const each = `{{ if lt $i ${shown} }}${include("crm.slack.alert", "$a")}{{ else if lt $i ${listed} }}${include("crm.slack.line", "$a")}{{ end }}`;
+  const list = (alerts: string) => `{{ range $i, $a := ${alerts} }}${each}{{ end }}{{ if gt (len ${alerts}) ${listed} }}Only ${listed} of {{ len ${alerts} }} are shown: <${alertmanager}/|all alerts>\n{{ end }}`;
   return [define("crm.slack.text", `${list(".Alerts.Firing")}${list(".Alerts.Resolved")}`), define("crm.slack.fallback", include("crm.slack.title"))].join("\n");
 }
 

@@ -99,11 +99,13 @@ export const restCases: RuleCase[] = [
       "it was told, and works again while its scrape fails": { series: { [probe("http://crm-api:8080/metrics")]: "0x8 1x40", [up("crm_api", "crm-api:8080")]: "1x4 0x40" }, at: "4m30s" },
       "another alert on it was told": { series: { [probe("http://crm-api:8080/metrics")]: "0x40", [up("crm_api", "crm-api:8080")]: "0x40", [`ALERTS{alertname="Other",alertstate="firing",job="blackbox_http",instance="http://crm-api:8080/metrics"}`]: "1x40" }, at: "10m" },
       "the API's target is gone": { series: { [probe("http://crm-api:8080/metrics")]: "1x4 0x60", [up("crm_api", "crm-api:8080")]: "1x4 stale", [up("grafana", "grafana:3000")]: "1x60" }, at: "10m" },
-      "the API's target was never there": { series: { [probe("http://crm-api:8080/metrics")]: "0x60", [up("grafana", "grafana:3000")]: "1x60" }, at: "10m" },
+      "the API's target has long been gone": { series: { [probe("http://crm-api:8080/metrics")]: "1x10 0x240", [up("crm_api", "crm-api:8080")]: "1x10 stale", 'ALERTS{alertname="CrmApiDown",alertstate="firing",service="crm-api"}': "_x20 1x230" }, at: "2h" },
       "the event service's target is gone": { series: { 'probe_success{job="blackbox_https",instance="https://events.example.com",service="crm-events-sse"}': "1x4 0x40", [up("crm-events", "crm-events-1:9010")]: "1x4 stale", [up("grafana", "grafana:3000")]: "1x60" }, at: "10m" },
       "the public address of the event service": { series: { 'probe_success{job="blackbox_https",instance="https://events.example.com",service="crm-events-sse"}': "0x40", [up("crm-events", "crm-events-1:9010")]: "0x40" }, at: "10m" },
     },
     also: {
+      "the API's own scrape says nothing": { series: { [probe("http://crm-api:8080/metrics")]: "0x60", [up("grafana", "grafana:3000")]: "1x60" }, before: "1m30s", at: "2m" },
+      "the event service's own scrape says nothing": { series: { 'probe_success{job="blackbox_https",instance="https://events.example.com",service="crm-events-sse"}': "0x60" }, before: "1m30s", at: "2m" },
       "nothing scrapes it": { series: { [probe("http://grafana:3000/api/health")]: "0x40" }, before: "1m30s", at: "2m" },
       "one replica still answers scrapes": { series: { [probe("crm-api:8080", "blackbox_tcp")]: "0x40", [up("crm_api", "crm-api-1:8080")]: "0x40", [up("crm_api", "crm-api-2:8080")]: "1x40" }, before: "1m30s", at: "2m" },
       "another service's target is gone": { series: { [probe("http://grafana:3000/api/health")]: "0x60", [up("crm_api", "crm-api:8080")]: "1x60", [up("grafana", "grafana:3000")]: "1x4 stale" }, at: "10m" },
@@ -114,6 +116,7 @@ export const restCases: RuleCase[] = [
       "one probe was told, the others follow the scrape": { series: { [probe("crm-api:8080", "blackbox_tcp")]: "0x40", [probe("crm-api:8080")]: "1x4 0x40", [probe("http://crm-api:8080/metrics")]: "1x4 0x40", [up("crm_api", "crm-api:8080")]: "1x4 0x40" }, at: "15m" },
       "three probes of one service": { series: { [probe("http://crm-api:8080/metrics")]: "0x40", [probe("http://crm-api:8080/qbo/status")]: "0x40", [probe("crm-api:8080", "blackbox_tcp")]: "0x40", [up("crm_api", "crm-api:8080")]: "1x40" }, at: "2m", count: 3 },
     },
+    label: 1,
   }),
   ...alertCases("TlsCertificateExpiring", {
     fires: {

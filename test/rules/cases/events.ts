@@ -80,6 +80,7 @@ export const eventCases: RuleCase[] = [
       "all traffic ends with lag of the last minutes": { series: { [messages(1)]: "1000+10x20 1200x100", ...lags(["0x16 1 2 3 4 5x100"]) }, at: "22m" },
     },
     also: {
+      "they arrive in a topic that was made anew": { series: { [messages(1)]: "1000x90", [produced(0)]: "7000x20 0+10x60" }, before: "20m", at: "21m30s" },
       "one message arrives every 5 minutes": { series: { [messages(1)]: "1000x120", [produced(0)]: everyFiveMinutes(7000), ...lags([everyFiveMinutes(0)]) }, before: "14m30s", at: "15m" },
       "none is handled, seen every 5 minutes": { series: { [messages(1)]: "1000x40", [produced(0)]: "7000+10x40" }, before: "14m30s", at: "15m", step: "5m" },
       "some were handled before, seen every 5 minutes": { series: { [messages(1)]: "1000+10x4 1040x40", [produced(0)]: "7000+10x40" }, before: "34m30s", at: "35m", step: "5m" },

@@ -105,7 +105,7 @@ export const restCases: RuleCase[] = [
     },
     also: {
       "the API's own scrape says nothing": { series: { [probe("http://crm-api:8080/metrics")]: "0x60", [up("grafana", "grafana:3000")]: "1x60" }, before: "1m30s", at: "2m" },
-      "the event service's own scrape says nothing": { series: { 'probe_success{job="blackbox_https",instance="https://events.example.com",service="crm-events-sse"}': "0x60" }, before: "1m30s", at: "2m" },
+      "the event service's own scrape says nothing": { series: { 'probe_success{job="blackbox_https",instance="https://events.example.com",service="crm-events-sse"}': "0x60", [up("grafana", "grafana:3000")]: "1x60" }, before: "1m30s", at: "2m" },
       "nothing scrapes it": { series: { [probe("http://grafana:3000/api/health")]: "0x40" }, before: "1m30s", at: "2m" },
       "one replica still answers scrapes": { series: { [probe("crm-api:8080", "blackbox_tcp")]: "0x40", [up("crm_api", "crm-api-1:8080")]: "0x40", [up("crm_api", "crm-api-2:8080")]: "1x40" }, before: "1m30s", at: "2m" },
       "another service's target is gone": { series: { [probe("http://grafana:3000/api/health")]: "0x60", [up("crm_api", "crm-api:8080")]: "1x60", [up("grafana", "grafana:3000")]: "1x4 stale" }, at: "10m" },

@@ -14,6 +14,8 @@ import { storeMetrics, type Metrics } from "./metrics.ts";
 const bodyBytes = 64 * 1024;
 /** Each may hold as much of an unfinished head as Node takes, 16 KiB. */
 const maxConnections = 1_000;
+/** Labels must stay few: Node reads some thirty more. */
+const countedMethods = new Set(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
 
 export interface AppParts {
   readonly changes: Changes;
@@ -32,7 +34,8 @@ export function createApp(parts: AppParts): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     routerOptions: { maxParamLength: 500 },
     requestTimeout: requestTimeoutMs,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
+    // Node's own refusal of a request without Host says nothing.
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requireHostHeader: false },
     clientErrorHandler: answerNonsense,
     forceCloseConnections: "idle",
     frameworkErrors: (error, _request, reply) => {
@@ -42,6 +45,7 @@ export function createApp(parts: AppParts): FastifyInstance {
   });
   app.server.maxConnections = maxConnections;
   acceptJsonOnly(app);
+  requireHost(app);
   answerProblems(app);
   countRequests(app, parts.metrics);
   crmRoutes(app, parts.changes);
@@ -65,9 +69,17 @@ function acceptJsonOnly(app: FastifyInstance): void {
   });
 }
 
+function requireHost(app: FastifyInstance): void {
+  app.addHook("onRequest", async (request, reply) => {
+    if (request.headers.host !== undefined || request.raw.httpVersion !== "1.1") return;
+    void reply.header("connection", "close");
+    throw new Refusal(400, "invalid", "a request of HTTP/1.1 names its host");
+  });
+}
+
 function countRequests(app: FastifyInstance, metrics: Metrics): void {
   app.addHook("onResponse", async (request, reply) => {
-    const { method } = request;
+    const method = countedMethods.has(request.method) ? request.method : "other";
     // The route's pattern, never the path: labels must stay few.
     const route = request.routeOptions.url ?? "unknown";
     metrics.httpRequests.inc({ method, route, status: String(reply.statusCode) });

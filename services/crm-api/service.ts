@@ -7,6 +7,7 @@ import type { Logger } from "../shared/log.ts";
 import { createApp } from "./app.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { countDueInvoices } from "./crm/due.ts";
+import { forgetOldAnswers } from "./crm/once.ts";
 import { addOrg } from "./crm/orgs.ts";
 import { Changes, outboxChannel } from "./crm/unit.ts";
 import { postgresOptions, qboConfig, type CrmApiEnv } from "./env.ts";
@@ -84,6 +85,7 @@ function background(changes: Changes, relay: OutboxRelay, worker: QboWorker | un
   const countDue = async (): Promise<void> => {
     while (!stop.signal.aborted) {
       await countDueInvoices(changes).catch((error: unknown) => log.error({ err: error }, "cannot count the invoices that fell due; trying again"));
+      await forgetOldAnswers(changes).catch((error: unknown) => log.error({ err: error }, "cannot delete old answers; trying again"));
       await changes.clock.sleep(dueEveryMs, stop.signal);
     }
   };

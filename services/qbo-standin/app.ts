@@ -188,6 +188,7 @@ function apiRoutes(app: FastifyInstance, standin: Standin, count: Count): void {
       return c.changesSince(entities.split(","), Date.parse(changedSince));
     }),
   );
+  app.get(`${base}/companyinfo/:id`, async (request: ApiRequest, reply) => serve(request, reply, "companyinfo", (c) => c.info(request.params.id ?? "")));
   app.get(`${base}/:path/:id`, async (request: ApiRequest, reply) => serve(request, reply, "read", (c) => c.read(request.params.path, request.params.id ?? "")));
   app.post(`${base}/:path`, async (request: ApiRequest, reply) => serve(request, reply, operationOf(request.params.path), (c) => c.write(request.params.path, parametersOf(request.query), request.body)));
 }

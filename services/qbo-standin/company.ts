@@ -26,6 +26,7 @@ export class Company {
   readonly #clock: StandinClock;
   /** Answers to writes by their requestid. */
   readonly #answers = new Map<string, Json>();
+  readonly #about: Json;
   readonly #limits: Limits;
   #starts: number[] = [];
 
@@ -33,6 +34,8 @@ export class Company {
     this.#clock = clock;
     this.#limits = limits;
     this.books = new Books(realm, clock, changed);
+    const at = qboTime(clock.now());
+    this.#about = { CompanyName: `Company ${realm}`, LegalName: `Company ${realm}`, Country: "US", FiscalYearStartMonth: "January", domain: "QBO", sparse: false, Id: "1", SyncToken: "0", MetaData: { CreateTime: at, LastUpdatedTime: at } };
   }
 
   /** Counts a request. @returns false when it is one too many for the last second or minute */
@@ -80,6 +83,12 @@ export class Company {
     const entity = entityOf(path);
     const rows = this.books.rows(entity) ?? new Map();
     return { [entity]: this.books.find(rows, id), time: this.#time() };
+  }
+
+  /** @param id the company's own */
+  info(id: string): Json {
+    if (id !== this.books.realm) throw new QboRefusal("610", "Object Not Found", `Object Not Found : Something you're trying to use has been made inactive. CompanyInfo ${id}`);
+    return { CompanyInfo: this.#about, time: this.#time() };
   }
 
   /** A write; the same requestid again gives the first answer and does nothing. */

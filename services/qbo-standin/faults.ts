@@ -5,7 +5,7 @@ export const faultModes = ["401", "429", "500", "fault-in-200", "stale", "html",
 
 export const faultOrder = z.strictObject({
   mode: z.enum(faultModes),
-  /** Only requests of this operation, such as `query`, `cdc`, `read`, `invoice`, `payment`, `token`; default: all of the API. */
+  /** Only requests of this operation, such as `query`, `cdc`, `read`, `companyinfo`, `invoice`, `payment`, `token`; default: all of the API. */
   operation: z.string().optional(),
   /** What a 429 asks for, in seconds: said as such, as an HTTP date or, as Intuit mostly does, not at all. */
   retry_after: z.strictObject({ seconds: z.int().min(0).max(100_000), form: z.enum(["seconds", "date"]).default("seconds") }).optional(),

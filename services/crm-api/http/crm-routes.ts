@@ -7,6 +7,7 @@ import { acceptProposal, createLead, createOrg, createProposal } from "../crm/or
 import type { Changes, Unit } from "../crm/unit.ts";
 import { dayMs } from "../crm/window.ts";
 import { pushLater } from "../qbo/pushes.ts";
+import { answerOnce } from "./once.ts";
 import { check } from "./problems.ts";
 import * as schema from "./schemas.ts";
 import { leadView, invoiceView, orgView, paymentView, proposalView } from "./views.ts";
@@ -30,7 +31,7 @@ function orgRoutes(app: FastifyInstance, changes: Changes): void {
   const { db } = changes.store;
   app.post("/orgs", async (request, reply) => {
     const input = check(schema.newOrg, request.body, "body");
-    return reply.code(201).send(orgView(await changes.commit((u) => createOrg(u, input))));
+    return answerOnce(changes, request, reply, 201, async (u) => orgView(await createOrg(u, input)));
   });
   app.get("/orgs", async (request) => {
     const { limit, before } = check(schema.orgPage, request.query, "query");
@@ -40,7 +41,7 @@ function orgRoutes(app: FastifyInstance, changes: Changes): void {
   });
   app.post("/leads", async (request, reply) => {
     const input = check(schema.newLead, request.body, "body");
-    return reply.code(201).send(leadView(await changes.commit((u) => createLead(u, input))));
+    return answerOnce(changes, request, reply, 201, async (u) => leadView(await createLead(u, input)));
   });
   app.get("/leads", async (request) => {
     const { limit, before, org_id } = check(schema.listPage, request.query, "query");
@@ -54,7 +55,7 @@ function orgRoutes(app: FastifyInstance, changes: Changes): void {
 function proposalRoutes(app: FastifyInstance, changes: Changes): void {
   app.post("/proposals", async (request, reply) => {
     const input = check(schema.newProposal, request.body, "body");
-    return reply.code(201).send(proposalView(await changes.commit((u) => createProposal(u, input))));
+    return answerOnce(changes, request, reply, 201, async (u) => proposalView(await createProposal(u, input)));
   });
   app.get("/proposals", async (request) => {
     const { limit, before, org_id } = check(schema.listPage, request.query, "query");
@@ -63,10 +64,10 @@ function proposalRoutes(app: FastifyInstance, changes: Changes): void {
     if (org_id !== undefined) query = query.where("org_id", "=", org_id);
     return { proposals: (await query.execute()).map(proposalView) };
   });
-  app.post("/proposals/:id/accept", async (request) => {
+  app.post("/proposals/:id/accept", async (request, reply) => {
     const { id } = check(schema.byId, request.params, "path");
     check(schema.nothing, request.body, "body");
-    return proposalView(await changes.commit((u) => acceptProposal(u, id)));
+    return answerOnce(changes, request, reply, 200, async (u) => proposalView(await acceptProposal(u, id)));
   });
 }
 
@@ -74,12 +75,11 @@ function invoiceRoutes(app: FastifyInstance, changes: Changes): void {
   const { db } = changes.store;
   app.post("/invoices", async (request, reply) => {
     const input = check(schema.newInvoice, request.body, "body");
-    const invoice = await changes.commit(async (u) => {
+    return answerOnce(changes, request, reply, 201, async (u) => {
       const created = await createInvoice(u, { ...input, due_at: input.due_at ?? u.at + defaultTermMs });
       await pushLater(u, "invoice.create", created.org_id, created.id, created.id);
-      return created;
+      return invoiceView(created);
     });
-    return reply.code(201).send(invoiceView(invoice));
   });
   app.get("/invoices", async (request) => {
     const { limit, before, org_id, status } = check(schema.invoicePage, request.query, "query");
@@ -95,15 +95,14 @@ function invoiceRoutes(app: FastifyInstance, changes: Changes): void {
     if (invoice === undefined) throw notFound("invoice", "id");
     return invoiceView(invoice);
   });
-  app.post("/invoices/:id/void", async (request) => {
+  app.post("/invoices/:id/void", async (request, reply) => {
     const { id } = check(schema.byId, request.params, "path");
     check(schema.nothing, request.body, "body");
-    const invoice = await changes.commit(async (u) => {
+    return answerOnce(changes, request, reply, 200, async (u) => {
       const voided = await voidInvoice(u, id);
       await pushLater(u, "invoice.void", voided.org_id, id, id);
-      return voided;
+      return invoiceView(voided);
     });
-    return invoiceView(invoice);
   });
 }
 
@@ -117,11 +116,11 @@ function paymentRoutes(app: FastifyInstance, changes: Changes): void {
   app.post("/invoices/:id/payments", async (request, reply) => {
     const { id } = check(schema.byId, request.params, "path");
     const input = check(schema.invoicePayment, request.body, "body");
-    return reply.code(201).send(await changes.commit((u) => pay(u, id, input, "id")));
+    return answerOnce(changes, request, reply, 201, (u) => pay(u, id, input, "id"));
   });
   app.post("/payments", async (request, reply) => {
     const { invoice_id, ...input } = check(schema.newPayment, request.body, "body");
-    return reply.code(201).send(await changes.commit((u) => pay(u, invoice_id, input, "invoice_id")));
+    return answerOnce(changes, request, reply, 201, (u) => pay(u, invoice_id, input, "invoice_id"));
   });
   app.get("/payments", async (request) => {
     const { limit, before, org_id, invoice_id } = check(schema.paymentPage, request.query, "query");
@@ -131,14 +130,13 @@ function paymentRoutes(app: FastifyInstance, changes: Changes): void {
     if (invoice_id !== undefined) query = query.where("invoice_id", "=", invoice_id);
     return { payments: (await query.execute()).map(paymentView) };
   });
-  app.post("/payments/:id/refund", async (request) => {
+  app.post("/payments/:id/refund", async (request, reply) => {
     const { id } = check(schema.byId, request.params, "path");
     check(schema.nothing, request.body, "body");
-    const { payment, invoice } = await changes.commit(async (u) => {
-      const refunded = await refundPayment(u, id);
-      await pushLater(u, "payment.void", refunded.payment.org_id, id, refunded.invoice.id);
-      return refunded;
+    return answerOnce(changes, request, reply, 200, async (u) => {
+      const { payment, invoice } = await refundPayment(u, id);
+      await pushLater(u, "payment.void", payment.org_id, id, invoice.id);
+      return { payment: paymentView(payment), invoice: invoiceView(invoice) };
     });
-    return { payment: paymentView(payment), invoice: invoiceView(invoice) };
   });
 }

@@ -1,4 +1,5 @@
 /** Turns whatever goes wrong into one JSON answer: what is wrong, with which field. Causes stay in the log. */
+import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { z } from "zod";
@@ -83,6 +84,11 @@ export function answerProblems(app: FastifyInstance): void {
     const { status, problem } = problemOf(error);
     if (status >= 500) request.log.error({ err: error, method: request.method, route: request.routeOptions.url }, "request failed");
     return reply.code(status).send(problem);
+  });
+  app.server.on("checkExpectation", (_request, response: ServerResponse) => {
+    const problem: Problem = { error: "invalid", message: "nothing but 100-continue can be expected here" };
+    const body = JSON.stringify(problem);
+    response.writeHead(417, { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(body), connection: "close" }).end(body);
   });
   answerUnserved(app, (_path, allowed): Problem =>
     allowed.length > 0 ? { error: "method_not_allowed", message: `this path takes ${allowed.join(", ")}` } : { error: "not_found", message: "there is nothing at this path" },

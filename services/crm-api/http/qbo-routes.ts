@@ -47,11 +47,15 @@ export function qboRoutes(app: FastifyInstance, changes: Changes, metrics: Metri
   // Asked by HEAD, as those do who only look where a link leads, these two would use up what a person needs.
   app.get("/qbo/connect", { exposeHeadRoute: false }, async (request, reply) => {
     const { org_id } = check(connectQuery, request.query, "query");
-    return reply.redirect(await authoriseUrl(changes, configured().config, org_id), 302);
+    const { config, tokens } = configured();
+    requireSecret(tokens, request.log);
+    return reply.redirect(await authoriseUrl(changes, config, org_id), 302);
   });
   app.get("/qbo/callback", { exposeHeadRoute: false }, async (request) => {
     const { tokens, wake } = configured();
-    const connected = await finishConnection(changes, tokens, check(callbackQuery, request.query, "query"));
+    const answer = check(callbackQuery, request.query, "query");
+    requireSecret(tokens, request.log);
+    const connected = await finishConnection(changes, tokens, answer);
     wake();
     return { state: "connected", ...connected };
   });
@@ -71,6 +75,16 @@ export function qboRoutes(app: FastifyInstance, changes: Changes, metrics: Metri
     return reply.code(202).send({ retried });
   });
   void app.register(async (scope) => webhookRoute(scope, changes, metrics, qbo));
+}
+
+/** @throws Refusal 503, before a person is sent to QuickBooks in vain, or the answer from there is used up */
+function requireSecret(tokens: Tokens, log: FastifyBaseLogger): void {
+  try {
+    tokens.requireSecret();
+  } catch (error) {
+    log.error({ err: error }, "no company can be connected");
+    throw new Refusal(503, "not_configured", error instanceof Error ? error.message : "there is no client secret");
+  }
 }
 
 /** @throws Refusal 503, so that QuickBooks repeats what cannot be checked now */

@@ -5,15 +5,18 @@ import { z } from "zod";
 export const maxCents = 10_000_000_000;
 
 const unpaired = "must not contain control characters or broken Unicode";
+const turning = "must not contain line separators or marks that turn the direction of text";
 
-/** One line of text without surrounding blanks. */
+/** One line of text without surrounding blanks, in which nothing but what joins or parts letters is invisible. */
 const line = (max: number) =>
   z
     .string()
     .trim()
     .min(1, "must not be empty")
     .max(max)
-    .refine((v) => !/\p{Cc}/u.test(v) && v.isWellFormed(), unpaired);
+    .refine((v) => !/\p{Cc}/u.test(v) && v.isWellFormed(), unpaired)
+    .refine((v) => !/[\u2028\u2029\u202a-\u202e\u2066-\u2069]/.test(v), turning)
+    .refine((v) => v === "" || /[^\p{Default_Ignorable_Code_Point}\p{Cf}\p{Z}]/u.test(v), "must have something that can be seen");
 
 /** Identifiers in a path, query or body; also those of organisations, which people choose. */
 export const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "must be 1 to 63 letters, digits, '.', '_' or '-', starting with a letter or digit");

@@ -6,13 +6,11 @@ import type { Metrics } from "../metrics.ts";
 import type { Db } from "../store/store.ts";
 import type { QboConnection } from "../store/tables.ts";
 import type { Fetch, QboConfig } from "./config.ts";
-import { endpoints } from "./endpoints.ts";
+import { endpoints, minorVersion } from "./endpoints.ts";
 import { QboFault, QboNotAuthorised, QboRateLimited, QboUnreachable } from "./errors.ts";
 import type { Limiter } from "./limiter.ts";
 import { parseJson, reason, type Tokens } from "./tokens.ts";
 
-/** The only minor version that QuickBooks still serves. */
-const minorVersion = "75";
 const callMs = 60_000;
 /** What a 429 asks for. Source: Intuit's "API call limits and throttles". */
 const throttledMs = 60_000;

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { conflict, notFound, Refusal } from "../crm/errors.ts";
 import type { Changes } from "../crm/unit.ts";
-import { connectCompany } from "./companies.ts";
+import { connectCompany, replaceTokens, type TokenPair } from "./companies.ts";
 import type { QboConfig } from "./config.ts";
 import { endpoints, scope } from "./endpoints.ts";
 import { QboNotAuthorised, QboUnreachable } from "./errors.ts";
@@ -40,9 +40,9 @@ export interface Callback {
 }
 
 /**
- * Takes the person's answer; the tokens are stored before anything uses them.
- * @throws Refusal 400 for a state that is unknown, used or too old, or a code that is refused; 409 for a company of another
- *   organisation; 502 when QuickBooks does not answer
+ * Takes the person's answer; the tokens are stored before anything but a look at the company uses them.
+ * @throws Refusal 400 for a state that is unknown, used or too old, or a code or company that is refused; 409 for a company
+ *   of another organisation; 502 when QuickBooks does not answer
  */
 export async function finishConnection(changes: Changes, tokens: Tokens, answer: Callback): Promise<{ org_id: string; realm_id: string }> {
   const { db } = changes.store;
@@ -56,7 +56,20 @@ export async function finishConnection(changes: Changes, tokens: Tokens, answer:
     if (error instanceof QboUnreachable) throw new Refusal(502, "quickbooks_unavailable", error.message);
     throw error;
   });
+  // The code says nothing of the company, so that only QuickBooks can tell whether the address was altered on the way.
+  if ((await tokens.access(answer.realmId, pair.accessToken)) === "refused") {
+    await keepConnection(changes, tokens, state.org_id, pair);
+    throw new Refusal(400, "invalid", "is no company that QuickBooks opens with this answer: open /qbo/connect again", "realmId");
+  }
   const connected = await connectCompany(changes, state.org_id, answer.realmId, pair);
   if (!connected) throw conflict("other_organisation", "this company is connected to another organisation", "realmId");
   return { org_id: state.org_id, realm_id: answer.realmId };
+}
+
+/** A new consent ends the tokens of the one before: those that it gave serve the organisation's company, if they open it. */
+async function keepConnection(changes: Changes, tokens: Tokens, orgId: string, pair: TokenPair): Promise<void> {
+  const { db } = changes.store;
+  const company = await db.selectFrom("qbo_connections").select(["realm_id", "generation"]).where("org_id", "=", orgId).executeTakeFirst();
+  if (company === undefined || (await tokens.access(company.realm_id, pair.accessToken)) !== "opens") return;
+  await replaceTokens(db, company.realm_id, company.generation, pair);
 }

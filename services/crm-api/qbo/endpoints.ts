@@ -9,6 +9,9 @@ export interface Endpoints {
   readonly api: string;
 }
 
+/** The only minor version that QuickBooks still serves. */
+export const minorVersion = "75";
+
 export const scope = "com.intuit.quickbooks.accounting";
 
 /** Intuit's own addresses, or all of them under one base. */

@@ -15,12 +15,17 @@ import { createLease } from "../store/lease.ts";
 import type { QboConnection } from "../store/tables.ts";
 import { findCompany, markUnauthorised, replaceTokens, type TokenPair } from "./companies.ts";
 import type { Fetch, QboConfig } from "./config.ts";
-import { endpoints } from "./endpoints.ts";
+import { endpoints, minorVersion } from "./endpoints.ts";
 import { QboNotAuthorised, QboUnreachable } from "./errors.ts";
+
+/** What an access token is to a company: QuickBooks gives it the company's data, refuses them, or did not say. */
+export type Access = "opens" | "refused" | "unknown";
 
 /** A token that is about to run out is renewed before its use. */
 const marginMs = 120_000;
 const callMs = 20_000;
+/** A person waits for it. */
+const accessMs = 10_000;
 const leaseMs = 60_000;
 const waitStepMs = 200;
 
@@ -77,6 +82,37 @@ export class Tokens {
   /** Turns the code of the authorise page into the first tokens. @throws QboNotAuthorised when it is refused, QboUnreachable */
   exchange(code: string): Promise<TokenPair> {
     return this.#ask({ grant_type: "authorization_code", code, redirect_uri: this.#parts.config.redirectUrl });
+  }
+
+  /** Whether QuickBooks gives a company's data to an access token that is not stored yet; asked once, and never throws. */
+  async access(realm: string, accessToken: string): Promise<Access> {
+    const { config, fetch, metrics, log } = this.#parts;
+    const operation = "companyinfo";
+    const id = encodeURIComponent(realm);
+    try {
+      const response = await fetch(`${endpoints(config).api}/v3/company/${id}/companyinfo/${id}?minorversion=${minorVersion}`, {
+        headers: { authorization: `Bearer ${accessToken}`, accept: "application/json" },
+        redirect: "error",
+        signal: AbortSignal.timeout(accessMs),
+      });
+      metrics.qboRequests.inc({ operation, status: String(response.status) });
+      await response.body?.cancel().catch(() => undefined);
+      if (response.status === 401 || response.status === 403) return "refused";
+      return response.ok ? "opens" : "unknown";
+    } catch (error) {
+      metrics.qboRequests.inc({ operation, status: "unreachable" });
+      log.warn({ reason: reason(error), realm }, "QuickBooks does not say whether it opens this company");
+      return "unknown";
+    }
+  }
+
+  /** @throws QboUnreachable that names the variable when the client's secret cannot be read now, and no token be asked for */
+  requireSecret(): string {
+    try {
+      return this.#parts.config.clientSecret();
+    } catch (error) {
+      throw new QboUnreachable("there is no client secret: set QBO_CLIENT_SECRET_FILE to a file that holds it", { cause: error });
+    }
   }
 
   async #connected(realm: string): Promise<QboConnection> {
@@ -164,7 +200,7 @@ export class Tokens {
 
   async #post(form: Record<string, string>): Promise<Response> {
     const { config, fetch } = this.#parts;
-    const secret = Buffer.from(`${config.clientId}:${config.clientSecret()}`).toString("base64");
+    const secret = Buffer.from(`${config.clientId}:${this.requireSecret()}`).toString("base64");
     try {
       return await fetch(endpoints(config).token, {
         method: "POST",

@@ -220,6 +220,18 @@ async function addQboDetails(db: Kysely<any>): Promise<void> {
   await db.updateTable("qbo_connections").set((eb) => ({ refreshed_at: eb("access_expires_at", "-", 3_600_000) })).execute();
 }
 
+async function createIdempotencyKeys(db: Kysely<any>): Promise<void> {
+  await db.schema
+    .createTable("idempotency_keys")
+    .addColumn("key", "text", (c) => c.primaryKey())
+    .addColumn("request_hash", "text", (c) => c.notNull())
+    .addColumn("status", "integer", (c) => c.notNull())
+    .addColumn("answer", "text", (c) => c.notNull())
+    .addColumn("created_at", "bigint", (c) => c.notNull())
+    .execute();
+  await db.schema.createIndex("idempotency_keys_by_age").on("idempotency_keys").column("created_at").execute();
+}
+
 const migrations = (kind: Kind): Record<string, Migration> => ({
   "001-initial": {
     up: async (db) => {
@@ -238,6 +250,7 @@ const migrations = (kind: Kind): Record<string, Migration> => ({
       await addQboDetails(db);
     },
   },
+  "003-idempotency-keys": { up: createIdempotencyKeys },
 });
 
 /**

@@ -85,13 +85,23 @@ function openFile(path: string): DatabaseSync {
   }
 }
 
+/** SQLite's words for a file that is no database, or one whose pages contradict each other. */
+const damage = new Set<unknown>([11, 26]);
+
+/** @returns an error that says so when SQLite found the file damaged, else the one given */
+export function orDamaged(path: string, error: unknown): unknown {
+  const found = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  if (!(found instanceof Error && "errcode" in found && typeof found.errcode === "number" && damage.has(found.errcode & 0xff))) return error;
+  return new Error(`the embedded store ${path} is damaged (${found.message}): restore it from a copy`, { cause: error });
+}
+
 const isLocked = (error: unknown): boolean => error instanceof Error && "errcode" in error && (error.errcode === 5 || error.errcode === 261);
 
 /**
  * Opens the file, or creates it; every commit is on disk when it returns.
  * @param path of the file; `:memory:` for tests
  * @throws StoreInUse when another process has it open
- * @throws Error with SQLite's reason when it cannot be opened or written
+ * @throws Error with SQLite's reason when it is damaged, or cannot be opened or written
  */
 export function openSqlite(path: string): Kysely<Tables> {
   let database: DatabaseSync;
@@ -99,6 +109,8 @@ export function openSqlite(path: string): Kysely<Tables> {
     database = openFile(path);
   } catch (error) {
     if (isLocked(error)) throw new StoreInUse(`${path} is in use by another process: the embedded store takes one only; set PG_HOST to run several replicas`);
+    const damaged = orDamaged(path, error);
+    if (damaged !== error) throw damaged;
     throw new Error(`cannot open the embedded store ${path}: ${error instanceof Error ? error.message : String(error)}; check that DATA_DIR exists and that this process may write there`, { cause: error });
   }
   return new Kysely<Tables>({ dialect: new EmbeddedDialect(database) });

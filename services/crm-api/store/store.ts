@@ -3,7 +3,7 @@ import { sql, type Kysely, type RawBuilder, type SelectQueryBuilder, type Transa
 import type pg from "pg";
 import { migrate } from "./migrations.ts";
 import { openPool, openPostgres, type PostgresOptions } from "./postgres.ts";
-import { openSqlite } from "./sqlite.ts";
+import { openSqlite, orDamaged } from "./sqlite.ts";
 import type { Tables } from "./tables.ts";
 
 export type Db = Kysely<Tables> | Transaction<Tables>;
@@ -44,11 +44,16 @@ async function retried<T>(attempt: () => Promise<T>): Promise<T> {
 /**
  * Opens the embedded store and brings its tables up to date.
  * @param path of the file, or `:memory:`
- * @throws StoreInUse when another process has it; Error when it cannot be opened or was written by a newer version
+ * @throws StoreInUse when another process has it; Error when it is damaged, cannot be opened or was written by a newer version
  */
 export async function openEmbeddedStore(path: string): Promise<Store> {
   const db = openSqlite(path);
-  await migrate(db, "embedded");
+  try {
+    await migrate(db, "embedded");
+  } catch (error) {
+    await db.destroy().catch(() => undefined);
+    throw orDamaged(path, error);
+  }
   return {
     kind: "embedded",
     db,

@@ -184,6 +184,17 @@ export interface QboPushTable {
   problem: string | null;
 }
 
+/** Answers to requests that came with a key, for whoever repeats one. */
+export interface IdempotencyKeyTable {
+  key: string;
+  /** SHA-256 of what was asked for; the same key with anything else is refused. */
+  request_hash: string;
+  status: number;
+  /** JSON. */
+  answer: string;
+  created_at: number;
+}
+
 export interface Tables {
   orgs: OrgTable;
   leads: LeadTable;
@@ -198,6 +209,7 @@ export interface Tables {
   qbo_states: QboStateTable;
   qbo_inbox: QboInboxTable;
   qbo_pushes: QboPushTable;
+  idempotency_keys: IdempotencyKeyTable;
 }
 
 export type Org = Selectable<OrgTable>;

@@ -88,6 +88,10 @@ describe("bad input is refused by name", () => {
     ["an id with odd bytes", "/invoices", invoice({ org_id: "a\u0000b" }), 400, "org_id"],
     ["a control character in text", "/invoices", invoice({ customer: "a\u0000b" }), 400, "customer"],
     ["half a surrogate pair", "/invoices", invoice({ customer: "a\ud800b" }), 400, "customer"],
+    ["a name that nobody can see", "/leads", { org_id: "acme", name: "\u200b\u2060 \ufeff" }, 400, "name"],
+    ["a customer whose text runs backwards", "/invoices", invoice({ customer: "Init\u202eech" }), 400, "customer"],
+    ["an isolate of direction", "/orgs", { id: "x2", name: "a\u2066b\u2069" }, 400, "name"],
+    ["a line separator", "/proposals", { org_id: "acme", title: "a\u2028b", amount_cents: 1 }, 400, "title"],
     ["blank text", "/leads", { org_id: "acme", name: "   " }, 400, "name"],
     ["long text", "/leads", { org_id: "acme", name: "x".repeat(201) }, 400, "name"],
     ["no mail address", "/leads", { org_id: "acme", name: "x", email: "nope" }, 400, "email"],
@@ -99,6 +103,13 @@ describe("bad input is refused by name", () => {
   it.each(bodies)("%s", async (_name, path, body, status, field) => {
     const answer = await api.post(path, body);
     expect(answer).toMatchObject({ status, body: { field, message: expect.stringContaining(String(field)) } });
+  });
+
+  it("says of text what is wrong with it, and takes what joins letters or parts of a picture", async () => {
+    const message = async (name: string) => (await api.post("/leads", { org_id: "acme", name })).body.message;
+    expect(await message("\u200b")).toBe("name: must have something that can be seen");
+    expect(await message("a\u202eb")).toBe("name: must not contain line separators or marks that turn the direction of text");
+    for (const name of ["\u0646\u0627\u0645\u0647\u200c\u0627\u06cc", "\u{1f468}\u200d\u{1f469}\u200d\u{1f467}", "\u05d0\u05d1\u200f", "\u2764\ufe0f"]) expect((await api.post("/leads", { org_id: "acme", name })).status).toBe(201);
   });
 
   it("overpayment says what is owed", async () => {
@@ -225,6 +236,15 @@ describe("itself", () => {
     expect(text).toContain(`crm_http_requests_total{method="GET",route="/invoices/:id",status="404"}`);
     expect(text).toContain(`route="unknown",status="404"`);
     expect(text).not.toContain("of-a-caller");
+  });
+
+  it("has one label for methods that it does not know", async () => {
+    for (const method of ["PROPFIND", "PURGE", "PATCH"]) await api.service.app.inject({ method: method as "PATCH", url: "/orgs" });
+    const text = String((await api.get("/metrics")).body);
+    expect(text).toMatch(/crm_http_requests_total\{method="other",route="unknown",status="405"\} 2/);
+    expect(text).toMatch(/crm_http_requests_total\{method="PATCH",route="unknown",status="405"\} 1/);
+    expect(text).toMatch(/crm_http_request_duration_seconds_count\{method="other",route="unknown"\} 2/);
+    expect(text).not.toMatch(/PROPFIND|PURGE/);
   });
 
   it("tells the state of QuickBooks without an application", async () => {

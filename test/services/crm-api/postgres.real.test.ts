@@ -2,6 +2,7 @@
 import { sql } from "kysely";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Changes } from "../../../services/crm-api/crm/unit.ts";
+import { forgetOldAnswers } from "../../../services/crm-api/crm/once.ts";
 import { countDueInvoices } from "../../../services/crm-api/crm/due.ts";
 import { systemClock } from "../../../services/crm-api/clock.ts";
 import { createLease } from "../../../services/crm-api/store/lease.ts";
@@ -68,6 +69,21 @@ describe.skipIf(postgresMissing)("on PostgreSQL", () => {
       expect(await api.metric(`crm_invoice_payments_cents_total{org_id="acme"}`)).toBe(1_000);
       expect(await api.metric(`crm_invoices_paid_total{org_id="acme"}`)).toBe(1);
     }
+  });
+
+  it("books one payment when one key comes 20 times at once to two replicas", async () => {
+    const [one, two] = [await replica(), await replica()];
+    const id = await newInvoice(one, 1_000);
+    const pay = (i: number, cents: number) => (i % 2 === 0 ? one : two).service.app.inject({ method: "POST", url: `/invoices/${id}/payments`, headers: { "idempotency-key": "k" }, payload: { amount_cents: cents } });
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => pay(i, 100)));
+    expect(answers.map((a) => a.statusCode)).toEqual(Array(20).fill(201));
+    expect(new Set(answers.map((a) => a.body)).size).toBe(1);
+    expect(answers.filter((a) => a.headers["idempotency-replayed"] === "true")).toHaveLength(19);
+    expect((await pay(1, 200)).statusCode).toBe(422);
+    expect(await one.metric(`crm_invoice_payments_cents_total{org_id="acme"}`)).toBe(100);
+    const changes = new Changes(two.store, { ...systemClock, now: () => Date.now() + 2 * 86_400_000 });
+    await forgetOldAnswers(changes);
+    expect((await pay(0, 200)).statusCode).toBe(201);
   });
 
   it("agrees between replicas under concurrent business, without deadlocks", async () => {

@@ -1,14 +1,19 @@
 /** Connecting to QuickBooks and keeping the connection, against the stand-in over loopback. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, describe, expect, it } from "vitest";
 import { Changes } from "../../../services/crm-api/crm/unit.ts";
 import { QboClient } from "../../../services/crm-api/qbo/client.ts";
 import { findCompany } from "../../../services/crm-api/qbo/companies.ts";
+import type { QboConfig } from "../../../services/crm-api/qbo/config.ts";
 import { Limiter } from "../../../services/crm-api/qbo/limiter.ts";
 import { Tokens } from "../../../services/crm-api/qbo/tokens.ts";
 import { createMetrics } from "../../../services/crm-api/metrics.ts";
 import { systemClock } from "../../../services/crm-api/clock.ts";
 import { openEmbeddedStore } from "../../../services/crm-api/store/store.ts";
+import { readSecret } from "../../../services/shared/env.ts";
 import type { Logger } from "../../../services/shared/log.ts";
 import { clientSecret, eventually, fastClock, silent, startTestQbo, verifierToken, type TestQbo } from "./support.ts";
 
@@ -21,9 +26,20 @@ const stored = async () => (await findCompany(t.store.db, t.standin.nextRealm))!
 const config = () => ({ baseUrl: base, sandbox: true, clientId: "client", clientSecret: () => clientSecret, verifier: undefined, redirectUrl: "http://crm-api:8080/qbo/callback", syncMs: 1 });
 
 /** Token handling of one more process on the same store. */
-function moreTokens(fetchWith: typeof fetch = fetch): Tokens {
+function moreTokens(fetchWith: typeof fetch = fetch, configured: QboConfig = config()): Tokens {
   const changes = new Changes(t.store, systemClock);
-  return new Tokens({ config: config(), changes, clock: systemClock, fetch: (url, init) => fetchWith(url, init), metrics: createMetrics(false), log: silent, holder: crypto.randomUUID() });
+  return new Tokens({ config: configured, changes, clock: systemClock, fetch: (url, init) => fetchWith(url, init), metrics: createMetrics(false), log: silent, holder: crypto.randomUUID() });
+}
+
+/** A person says yes. @returns the address to come back to, for a company of the test's choice */
+async function allowed(orgId = "acme"): Promise<(realm: string) => string> {
+  const start = await t.service.app.inject({ method: "GET", url: `/qbo/connect?org_id=${orgId}` });
+  const page = await fetch(String(start.headers.location), { redirect: "manual" });
+  const back = new URL(String(page.headers.get("location")));
+  return (realm) => {
+    back.searchParams.set("realmId", realm);
+    return `${back.pathname}${back.search}`;
+  };
 }
 
 async function connected(options: Parameters<typeof startTestQbo>[0] = {}): Promise<void> {
@@ -74,6 +90,58 @@ describe("connecting", () => {
     const start = await t.service.app.inject({ method: "GET", url: "/qbo/connect" });
     const state = new URL(String(start.headers.location)).searchParams.get("state");
     expect(await t.get(`/qbo/callback?state=${state}&code=wrong&realmId=1`)).toMatchObject({ status: 400, body: { field: "code" } });
+  });
+
+  it("sends nobody off without a client secret, and uses up no state", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "crm-secret-"));
+    try {
+      const file = join(folder, "secret");
+      t = await startTestQbo({ env: { QBO_CLIENT_SECRET_FILE: file } });
+      const missing = { status: 503, body: { error: "not_configured", message: expect.stringContaining("QBO_CLIENT_SECRET_FILE") } };
+      expect(await t.get("/qbo/connect")).toMatchObject(missing);
+      expect(await t.store.db.selectFrom("qbo_states").selectAll().execute()).toEqual([]);
+      writeFileSync(file, clientSecret);
+      const back = await allowed();
+      writeFileSync(file, "");
+      expect(await t.get(back("9"))).toMatchObject(missing);
+      writeFileSync(file, clientSecret);
+      expect(await t.get(back(t.standin.nextRealm))).toMatchObject({ status: 200 });
+      await t.settled();
+      // A refresh in the background says so too, and goes on by itself.
+      const problem = async () => (await t.get("/qbo/status")).body.companies[0].problem;
+      rmSync(file);
+      await t.control("POST", "/expire-access");
+      await t.post("/qbo/sync");
+      await eventually(async () => (await problem())?.includes("QBO_CLIENT_SECRET_FILE"));
+      writeFileSync(file, clientSecret);
+      await eventually(async () => (await problem()) === null);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("refuses a company that the tokens do not open, and keeps the one that there is", async () => {
+    await connected();
+    const before = await stored();
+    const foreign = { status: 400, body: { error: "invalid", field: "realmId" } };
+    expect(await t.get((await allowed())("42"))).toMatchObject(foreign);
+    // The new consent ended the old tokens; what it gave serves the company that it is for.
+    expect(await stored()).toMatchObject({ state: "connected", connected_at: before.connected_at, generation: before.generation + 1 });
+    await t.post("/qbo/sync");
+    await eventually(async () => (await stored()).sync_requested_at === null);
+    expect((await t.get("/qbo/status")).body).toMatchObject({ state: "connected", companies: [{ realm_id: t.standin.nextRealm, problem: null }] });
+    const kept = await stored();
+    await t.control("POST", "/authorise", { realm: "4711" });
+    expect(await t.get((await allowed())("42"))).toMatchObject(foreign);
+    expect(await t.get((await allowed("globex"))("42"))).toMatchObject(foreign);
+    expect(await t.store.db.selectFrom("qbo_connections").selectAll().execute()).toMatchObject([{ realm_id: kept.realm_id, generation: kept.generation }]);
+  });
+
+  it.each(["500", "429", "fault-in-200", "html", "truncated", "reset", "stale"])("connects a company whose check gets %s", async (mode) => {
+    t = await startTestQbo();
+    await t.control("POST", "/faults", { mode, operation: "companyinfo" });
+    expect((await t.connect()).status).toBe(200);
+    expect(t.standin.requests.get("companyinfo")).toBe(1);
   });
 
   it("keeps a company to its organisation", async () => {
@@ -161,6 +229,14 @@ describe("tokens", () => {
       await eventually(async () => (await stored()).sync_requested_at === null);
       expect((await t.get("/qbo/status")).body).toMatchObject({ state: "connected", companies: [{ problem: null }] });
     }
+  });
+
+  it("are not renewed while the client secret cannot be read, which is said by name", async () => {
+    await connected();
+    const before = await stored();
+    const noSecret = { ...config(), clientSecret: () => readSecret(join(tmpdir(), "no-such-secret")) };
+    await expect(moreTokens(fetch, noSecret).renew(before.realm_id, before.generation)).rejects.toMatchObject({ name: "QboUnreachable", message: expect.stringContaining("QBO_CLIENT_SECRET_FILE") });
+    expect(await stored()).toMatchObject({ state: "connected", refresh_token: before.refresh_token });
   });
 
   it("are not touched by a token endpoint that is down, slow or talks HTML", async () => {

@@ -1,6 +1,6 @@
 /** The embedded store: one process, durable, and its tables' history. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sql } from "kysely";
@@ -65,12 +65,27 @@ describe("the embedded store", () => {
     await expect(openEmbeddedStore(join(folder, "missing", "crm.db"))).rejects.toThrow(/cannot open the embedded store .*missing.*DATA_DIR/);
   });
 
+  it("tells a damaged file from one that it may not write", async () => {
+    const path = join(folder, "crm.db");
+    writeFileSync(path, "this was a database once. ".repeat(400));
+    const damaged = /crm\.db is damaged \(.+\): restore it from a copy$/;
+    await expect(openEmbeddedStore(path)).rejects.toThrow(damaged);
+    rmSync(path);
+    const store = await openEmbeddedStore(path);
+    await sql`insert into orgs (id, name, created_at) with recursive n(i) as (select 1 union all select i + 1 from n where i < 40) select i, hex(randomblob(2000)), 1 from n`.execute(store.db);
+    await store.close();
+    const file = readFileSync(path);
+    // The first page holds the list of tables: it stays readable, and nothing after it does.
+    writeFileSync(path, file.fill(0xff, 4096));
+    await expect(openEmbeddedStore(path)).rejects.toThrow(damaged);
+  });
+
   it("takes over the queue of an older version, invoices before what builds on them", async () => {
     const path = join(folder, "crm.db");
     const store = await openEmbeddedStore(path);
     // As the first version left it.
     const columns = "id text primary key, org_id text not null, kind text not null, subject_id text not null, invoice_id text not null, created_at bigint not null, done_at bigint, failed_at bigint, attempts integer not null, next_attempt_at bigint not null, problem text";
-    await sql`drop table qbo_pushes`.execute(store.db);
+    for (const table of ["qbo_pushes", "idempotency_keys"]) await sql.raw(`drop table ${table}`).execute(store.db);
     await sql.raw(`create table qbo_pushes (${columns})`).execute(store.db);
     for (const column of ["refreshed_at", "home_currency"]) await sql.raw(`alter table qbo_connections drop column ${column}`).execute(store.db);
     await sql`delete from kysely_migration where name <> '001-initial'`.execute(store.db);

@@ -239,6 +239,14 @@ describe("misbehaviour", () => {
   });
 });
 
+it("tells about a company, to whoever has a token for it", async () => {
+  const { nextRealm: realm } = standin;
+  expect(await api("GET", `companyinfo/${realm}`)).toMatchObject({ status: 200, body: { CompanyInfo: { CompanyName: expect.any(String), domain: "QBO", Id: "1", SyncToken: "0" }, time: expect.any(String) } });
+  expect(await api("GET", "companyinfo/42")).toMatchObject({ status: 400, body: { Fault: { Error: [{ code: "610" }] } } });
+  standin.nextRealm = "42";
+  expect((await api("GET", "companyinfo/42")).status).toBe(401);
+});
+
 it.each([
   [undefined, undefined],
   [{ seconds: 90 }, "90"],

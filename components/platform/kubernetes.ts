@@ -37,13 +37,15 @@ export interface KubernetesPlatformArgs {
   /**
    * Names the cluster. Without `enableConfigMapMutable` and `enableSecretMutable` a changed file replaces its object,
    * without `upsertExistingObjects` an interrupted update cannot be repeated.
-   * @default the current context of the kubeconfig, with all three
+   * @default what the stack's `kubernetes:context` and `kubernetes:kubeconfig` name, or the current context of this
+   *   machine's kubeconfig; with all three
    */
   readonly provider?: Provider;
 }
 
 /**
- * The platform of a stack, on the cluster of the kubeconfig's current context.
+ * The platform of a stack, on the cluster that its configuration names (`kubernetes:context`, `kubernetes:kubeconfig`), or
+ * on that of the kubeconfig's current context.
  * @throws Error when the stack's name cannot be a namespace's
  */
 export function createKubernetesPlatform(s: Settings): Platform {
@@ -51,16 +53,22 @@ export function createKubernetesPlatform(s: Settings): Platform {
   return new KubernetesPlatform(namespace, { namespace, secretsDir, externalPorts: externalPorts(s), imagePullSecret: s.imagePullSecret, ingress: s.ingress });
 }
 
-const providerArgs: ProviderArgs = {
-  enableServerSideApply: true,
-  enableConfigMapMutable: true,
-  enableSecretMutable: true,
-  // An interrupted update leaves objects that the state does not know; repeated, it takes them over. Everything in the
-  // namespace is the stack's own.
-  upsertExistingObjects: true,
-  // The provider finds the kubeconfig by itself. Left out, the SDK would put this machine's $KUBECONFIG into the state.
-  kubeconfig: pulumi.output(undefined) as unknown as pulumi.Output<string>,
-};
+/** Other keys of the namespace `kubernetes` are refused (components/settings/namespaces.ts). */
+function providerArgs(): ProviderArgs {
+  const config = new pulumi.Config("kubernetes");
+  return {
+    enableServerSideApply: true,
+    enableConfigMapMutable: true,
+    enableSecretMutable: true,
+    // An interrupted update leaves objects that the state does not know; repeated, it takes them over. Everything in the
+    // namespace is the stack's own.
+    upsertExistingObjects: true,
+    context: config.get("context") || undefined,
+    // A path, or a whole file with what it signs in with. Without one the provider finds it by itself; left out, the SDK
+    // would put this machine's $KUBECONFIG into the state.
+    kubeconfig: config.getSecret("kubeconfig") ?? (pulumi.output(undefined) as unknown as pulumi.Output<string>),
+  };
+}
 
 type Options = { parent: pulumi.Resource; dependsOn: pulumi.Resource[] };
 
@@ -75,7 +83,7 @@ export class KubernetesPlatform extends pulumi.ComponentResource implements Plat
   constructor(name: string, args: KubernetesPlatformArgs, opts?: pulumi.ComponentResourceOptions) {
     super("crm:platform:Kubernetes", name, {}, opts);
     this.args = args;
-    this.provider = args.provider ?? new Provider(`${name}-cluster`, providerArgs, { parent: this });
+    this.provider = args.provider ?? new Provider(`${name}-cluster`, providerArgs(), { parent: this });
     this.namespace = new Namespace(args.namespace, { metadata: namespaceMetadata(args.namespace) }, { parent: this, provider: this.provider });
     this.policies = [this.policy("default-deny", "namespace", denyAll, this), this.policy("allow-dns", "namespace", allowDns, this)];
     this.registerOutputs({});

@@ -56,7 +56,7 @@ export interface WorkloadArgs {
   readonly port: number;
   /** Host port on 127.0.0.1 of the first replica; absent: not published. */
   readonly publish?: number;
-  /** Further container ports published on 127.0.0.1, to their host ports. Docker only. */
+  /** Further container ports that are published, to their host ports; on 127.0.0.1, unless the adapter is told that they are open. Docker only. */
   readonly publishExtra?: Readonly<Record<number, number>>;
   /** Further ports that other parts use, such as gossip. */
   readonly extraPorts?: readonly number[];

@@ -114,7 +114,7 @@ const kafka: Check = (plain, _present, fixes) => {
   if (!given && plain.kafkaReplication > 1)
     problems.push({ key: "kafkaReplication", message: "cannot exceed the built-in broker count of 1", fix: fixes.set("kafkaReplication", 1) });
   if (plain.kafkaExternal && plain.target === "kubernetes")
-    problems.push({ key: "kafkaExternal", message: "is published on the engine's loopback address, which Kubernetes does not have", fix: fixes.remove("kafkaExternal") });
+    problems.push({ key: "kafkaExternal", message: "is published by a Docker engine, which Kubernetes does not have", fix: fixes.remove("kafkaExternal") });
   else if (plain.kafkaExternal && given)
     problems.push({ key: "kafkaExternal", message: "is for the built-in broker, but kafkaBrokers are given", fix: fixes.remove("kafkaExternal") });
   return problems;
@@ -147,6 +147,7 @@ const lists: Check = (plain, _present, fixes) => {
   unique("orgs", plain.orgs.map((o) => o.id));
   unique("tenants", plain.tenants);
   unique("ragTargets", plain.ragTargets);
+  unique("kafkaBrokers", plain.kafkaBrokers);
   unique("httpsTargets", plain.httpsTargets.map((h) => h.url));
   unique("trustedProxies", plain.trustedProxies);
   unique("remoteWrite", plain.remoteWrite.map((r) => r.url));

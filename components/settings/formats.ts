@@ -33,6 +33,8 @@ export const httpsUrl = webUrl("probes sign in nowhere, and a password belongs i
 
 const isPort = (text: string) => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535;
 const isHost = (text: string) => /^[A-Za-z0-9._-]+$/.test(text);
+/** An IPv6 address as it stands before a port: in brackets, without zone or dots, which services/shared/env.ts does not take. */
+const isBracketed = (text: string) => /^\[[\da-f:]+\]$/i.test(text) && isIPv6(text.slice(1, -1));
 
 /** What services/crm-events/rate-limit.ts takes. */
 export const addressRange = z.string().refine((range) => {
@@ -48,11 +50,15 @@ export function integer(from: number, to: number) {
 }
 
 export const port = integer(1, 65_535);
-export const host = z.string().refine((text) => isHost(text) || isIPv6(text), "must be a host name or an address, without scheme, port or user");
-export const hostPort = z.string().refine((text) => {
+export const host = z.string().overwrite((text) => (isBracketed(text) ? text.slice(1, -1) : text)).refine((text) => isHost(text) || isIPv6(text), "must be a host name or an address, without scheme, port or user");
+const notHostPort = "must be HOST:PORT with a port from 1 to 65535";
+const pairOf = (isGood: (host: string) => boolean) => (text: string) => {
   const at = text.lastIndexOf(":");
-  return at > 0 && isHost(text.slice(0, at)) && isPort(text.slice(at + 1));
-}, "must be HOST:PORT with a port from 1 to 65535");
+  return at > 0 && isGood(text.slice(0, at)) && isPort(text.slice(at + 1));
+};
+export const hostPort = z.string().refine(pairOf((name) => isHost(name) || isBracketed(name)), `${notHostPort}; an IPv6 address in brackets`);
+/** Where a port is published, which is for IPv4 alone. */
+export const namePort = z.string().refine(pairOf(isHost), `${notHostPort}, and no IPv6 address`);
 
 export const identifier = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "must be letters, digits, '.', '_' or '-'");
 const mailbox = String.raw`(?:[^<>@,;"{}]*<[^\s<>@,;"{}]+@[^\s<>@,;"{}]+>|[^\s<>@,;"{}]+@[^\s<>@,;"{}]+)`;

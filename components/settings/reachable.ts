@@ -47,10 +47,10 @@ function certificates({ thresholds: { certWarningDays: warning, certCriticalDays
   return [{ key: "thresholds.certCriticalDays", message: `must be below thresholds.certWarningDays, ${warning}`, fix: fixes.set(["thresholds", "certCriticalDays"], fewer) }];
 }
 
+/** Rules look back 30 d and the few minutes of one recorded copy (rules/checks.ts compares each of them). */
 function retention({ retention: kept }: Plain, fixes: Fixes): Problem[] {
-  const days = seconds(kept) / 86_400;
-  if (days <= 30) return [{ key: "retention", message: `of ${kept} is not longer than the 30 d that rules look back`, fix: fixes.set("retention", "33d") }];
-  if (days > 10 * 365) return [{ key: "retention", message: `of ${kept} is longer than 10 years`, fix: fixes.set("retention", "33d") }];
+  if (seconds(kept) < seconds("30d1h")) return [{ key: "retention", message: `of ${kept} is less than 30d1h: rules look back 30 d and some minutes`, fix: fixes.set("retention", "33d") }];
+  if (seconds(kept) > seconds("10y")) return [{ key: "retention", message: `of ${kept} is longer than 10 years`, fix: fixes.set("retention", "33d") }];
   return [];
 }
 

@@ -5,6 +5,7 @@ import { crossChecks } from "./checks.ts";
 import { exampleAt } from "./examples.ts";
 import { fixesOf, pathText, type Fixes, type Path } from "./fixes.ts";
 import { plainKeys, secretKeys, type Plain, type SecretKey } from "./keys.ts";
+import { foreignKeys } from "./namespaces.ts";
 import { nearest } from "./nearest.ts";
 import { SettingsError, type Problem } from "./problem.ts";
 import { stackNameProblems } from "./stack-name.ts";
@@ -37,7 +38,8 @@ export function readStack(source: ConfigSource = currentSource()): { settings: S
 
 function unknownKeys(source: ConfigSource, fixes: Fixes): Problem[] {
   const known = [...Object.keys(plainKeys), ...Object.keys(secretKeys)];
-  return [...source.values.keys()].filter((key) => !known.includes(key)).map((key) => unknown(key, nearest(key, known), fixes));
+  const own = [...source.values.keys()].filter((key) => !known.includes(key)).map((key) => unknown(key, nearest(key, known), fixes));
+  return [...own, ...foreignKeys(source, known, fixes)];
 }
 
 const unknown = (path: Path, near: string | undefined, fixes: Fixes): Problem => ({
@@ -56,6 +58,11 @@ function readPlain(source: ConfigSource, problems: Problem[], fixes: Fixes): Pla
       problems.push({ key, message: "is encrypted, but is no secret: it would be shown in clear in the state and in what is rendered", fix: setPlainly(key, type, fixes) });
       continue;
     }
+    if (given !== undefined && isMisplaced(given, type)) {
+      good = false;
+      problems.push({ key, message: "must be a single value, not a list or an object", fix: fixes.set(key) });
+      continue;
+    }
     const result = type.safeParse(given === undefined ? undefined : parsed(type, given.text));
     if (result.success) {
       plain[key] = result.data;
@@ -66,6 +73,9 @@ function readPlain(source: ConfigSource, problems: Problem[], fixes: Fixes): Pla
   }
   return good ? (plain as Plain) : undefined;
 }
+
+/** A list or an object where a text belongs; the CLI refuses it before the program runs. */
+const isMisplaced = (given: ConfigValue, type: z.ZodType) => given.structured === true && !isStructured(type);
 
 /** Sets a whole key, and not as a secret. */
 const setPlainly = (key: string, type: z.ZodType, fixes: Fixes) => (isStructured(type) ? fixes.write(key) : fixes.set(key));
@@ -91,7 +101,7 @@ const firstOfEach = (issues: readonly z.core.$ZodIssue[]) => issues.filter((issu
 /** A key's value; the empty defaults that Pulumi.yaml must give to optional keys count as not set. */
 function valueOf(source: ConfigSource, key: string, type: z.ZodType): ConfigValue | undefined {
   const given = source.values.get(key);
-  const empty = given !== undefined && ["", "{}"].includes(given.text.trim());
+  const empty = given !== undefined && ["", ...(isMisplaced(given, type) ? [] : ["{}"])].includes(given.text.trim());
   return empty && type.safeParse(undefined).success ? undefined : given;
 }
 

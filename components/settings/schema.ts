@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import {
-  addressRange, amount, amountOrNone, baseUrl, count, grafanaUrl, host, hostPort, httpsUrl, identifier, integer, mailFrom, mailTo, objectName, orgName, parentDomain,
+  addressRange, amount, amountOrNone, baseUrl, count, grafanaUrl, host, hostPort, httpsUrl, identifier, integer, mailFrom, mailTo, namePort, objectName, orgName, parentDomain,
   percent, percentOver, percentUnder, port, registry, remoteWriteUrl, serverName, tag, tagOrDigest, tenantPattern, text, url,
 } from "./formats.ts";
 import { authority } from "./pem.ts";
@@ -104,7 +104,7 @@ export const settings = z.strictObject({
     ca: authority.optional(),
     sasl: z.strictObject({ mechanism: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]), username: text }).optional(),
     /** HOST:PORT of a second, advertised listener for clients outside; only when asked for. */
-    external: hostPort.optional(),
+    external: namePort.optional(),
   }),
   /** `ca`: who signs the server's certificate, as PEM; absent: a public authority. */
   postgres: z
@@ -128,8 +128,8 @@ export const settings = z.strictObject({
     crmEvents: integer(1, 9),
     alertmanager: integer(1, 9),
   }),
-  /** Prometheus duration; longer than the longest window (30 d). */
-  retention: z.string().regex(/^\d+[dwy]$/, "must be a Prometheus duration in days, weeks or years, such as 33d"),
+  /** Prometheus duration; longer than the longest window (30 d and some minutes). */
+  retention: z.string().regex(/^(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?$/, "must be a Prometheus duration, such as 33d or 31d12h"),
   /** Nine tenths are Prometheus's own limit, and no volume is larger than 64 TiB. */
   storageGiB: integer(2, 65_536),
   thresholds,

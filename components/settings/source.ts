@@ -8,6 +8,8 @@ export interface ConfigValue {
   readonly secret: boolean;
   /** Encrypted and not decrypted: present, but its content cannot be checked. */
   readonly opaque: boolean;
+  /** Given as a list or an object, of which the text is the JSON. @default not known */
+  readonly structured?: boolean;
 }
 
 /** A stack's name and its configuration, without the project's prefix. */
@@ -15,6 +17,8 @@ export interface ConfigSource {
   readonly stack: string;
   readonly project: string;
   readonly values: ReadonlyMap<string, ConfigValue>;
+  /** Whole names of the keys that have another prefix, such as `docker:host`. */
+  readonly others: readonly string[];
   /** Whether a missing secret is only told, not refused: the files are rendered, nothing is deployed. */
   readonly tolerant: boolean;
 }
@@ -26,11 +30,13 @@ const isSecret = (pulumi.runtime as unknown as { isConfigSecret?: (key: string) 
 export function engineSource(): ConfigSource {
   const project = pulumi.getProject();
   const values = new Map<string, ConfigValue>();
+  const others: string[] = [];
   for (const [key, text] of Object.entries(pulumi.runtime.allConfig())) {
     const [namespace, ...rest] = key.split(":");
     if (namespace === project) values.set(rest.join(":"), { text, secret: isSecret?.(key) ?? false, opaque: false });
+    else others.push(key);
   }
-  return { stack: pulumi.getStack(), project, values, tolerant: false };
+  return { stack: pulumi.getStack(), project, values, others, tolerant: false };
 }
 
 let replacement: ConfigSource | undefined;

@@ -12,8 +12,8 @@ interface ProjectFile {
   readonly config?: Record<string, { readonly default?: unknown }>;
 }
 
-/** Text as the engine hands it to a program: JSON for lists and objects. */
-const asText = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+/** Text as the engine hands it to a program: JSON for lists and objects, nothing for a key with nothing behind it. */
+const asText = (value: unknown) => (typeof value === "string" ? value : value === null ? "" : JSON.stringify(value));
 const isEncrypted = (value: unknown): boolean => typeof value === "object" && value !== null && Object.keys(value).length === 1 && "secure" in value;
 const holdsEncrypted = (value: unknown): boolean => isEncrypted(value) || (typeof value === "object" && value !== null && Object.values(value).some(holdsEncrypted));
 
@@ -47,15 +47,19 @@ export function fileSource(root: string, stack: string, overrides: Readonly<Reco
   }
   const file = (parsedFile(path) ?? {}) as { config?: Record<string, unknown> };
   const values = new Map<string, ConfigValue>();
+  const others: string[] = [];
   for (const [key, spec] of Object.entries(project.config ?? {})) {
     if (spec.default !== undefined) values.set(key, { text: asText(spec.default), secret: false, opaque: false });
   }
   for (const [key, value] of Object.entries(file.config ?? {})) {
     const name = ownName(key, project.name);
-    if (name === undefined) continue;
+    if (name === undefined) {
+      others.push(key);
+      continue;
+    }
     const opaque = holdsEncrypted(value);
-    values.set(name, { text: opaque ? opaqueText : asText(value), secret: opaque, opaque });
+    values.set(name, { text: opaque ? opaqueText : asText(value), secret: opaque, opaque, structured: typeof value === "object" && value !== null });
   }
   for (const [key, value] of Object.entries(overrides)) values.set(key, { text: asText(value), secret: false, opaque: false });
-  return { stack, project: project.name, values, tolerant: true };
+  return { stack, project: project.name, values, others, tolerant: true };
 }

@@ -32,6 +32,7 @@ const stacks: Record<string, Settings> = {
     grafana: { mode: "external", url: "https://grafana.example.com" },
     vipPattern: "(?i)vip-.*|gold\\.[a-z]+|[Vv]ip[60d]",
   }),
+  "addresses of IPv6": sampleSettings({ ragTargets: ["[fd00::5]:9000"], mail: { to: "ops@example.com", from: "crm@example.com", smarthost: "[fd00::25]:587" }, httpsTargets: [{ url: "https://[fd00::7]:8443/", insecure: false }] }),
   "as little as possible": sampleSettings({ ragTargets: [], tenants: [], simulator: false, grafana: { mode: "none" }, deadMan: { standin: false, configured: false } }),
 };
 

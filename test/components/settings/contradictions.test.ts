@@ -27,6 +27,7 @@ describe("settings that contradict each other", () => {
     ["prod", { qboRedirectUrl: "http://crm.example.com/qbo/callback" }, "qboRedirectUrl", "must start with https:// and end in /qbo/callback"],
     ["prod", { qboRedirectUrl: "https://crm.example.com/" }, "qboRedirectUrl", "must start with https:// and end in /qbo/callback"],
     ["dev", { trustedProxies: '["10.0.0.1","10.0.0.1"]' }, "trustedProxies", "twice"],
+    ["dev", { kafkaBrokers: '["a:9092","b:9092","a:9092"]', kafkaReplication: "2" }, "kafkaBrokers", "twice"],
     ["dev", { kafkaExternal: "localhost:8080" }, "kafkaExternal", "port at which crm-api is published"],
     ["fast", { kafkaExternal: "localhost:28080" }, "kafkaExternal", "port at which crm-api is published"],
     ["dev", { ...brokers, kafkaExternal: "localhost:19092" }, "kafkaExternal", "kafkaBrokers are given"],

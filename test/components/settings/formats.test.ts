@@ -1,12 +1,17 @@
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
+import { prometheusFiles } from "../../../components/config/prometheus.ts";
 import { imageOf, ownImages as built, thirdParty } from "../../../components/images.ts";
+import { externalPorts } from "../../../components/platform/kubernetes/external-ports.ts";
 import { ownImages, ownPorts, streamsPerReplica, thirdPartyImages } from "../../../components/settings/own-parts.ts";
 import { re2Refusal, vipRegExp } from "../../../components/settings/vip-pattern.ts";
 import { parts } from "../../../components/topology.ts";
 import { ruleGroups } from "../../../rules/index.ts";
 import { eventsEnv } from "../../../services/crm-events/env.ts";
 import { TrustedProxies } from "../../../services/crm-events/rate-limit.ts";
-import { readEnv } from "../../../services/shared/env.ts";
+import { kafkaEnv, readEnv } from "../../../services/shared/env.ts";
+import { kafkaConnection } from "../../../services/shared/kafka.ts";
 import { problemsOf, readChanged } from "./support.ts";
 
 /** The one problem of a stack with one change. */
@@ -48,11 +53,56 @@ describe("numbers out of all proportion", () => {
   });
 });
 
+describe("how long Prometheus keeps data", () => {
+  it.each(["800h", "721h", "31d12h30m", "30d1h", "2595600s", "1y2w3d4h5m6s", "5w", "43260m"])("can be %s", (kept) => {
+    accepts("retention", kept);
+    expect(readChanged("dev", { retention: kept }).settings.retention).toBe(kept);
+  });
+  it.each(["30d", "720h", "30d59m59s", "10y1s", "4w2d"])("is not %s by its sum", (kept) => expect(refusal("retention", kept).message).toMatch(/^of .* is (less than 30d1h: rules look back 30 d|longer than 10 years)/));
+  it("is enough at the least for every rule, in each timing", () => {
+    for (const stack of ["dev", "fast"]) expect(() => prometheusFiles(readChanged(stack, { retention: "30d1h" }).settings)).not.toThrow();
+  });
+  it.each(["33", "0", "1d2w", "33d33d", "33 d", "1.5y", "33D", "d", "40dx"])("is no duration such as %s", (kept) => {
+    expect(refusal("retention", kept).message).toBe("must be a Prometheus duration, such as 33d or 31d12h");
+  });
+});
+
 describe("addresses", () => {
   it.each(["rag-api:0", "rag-api:65536", "rag-api:99999", "rag-api", ":8000", "http://rag-api:8000", "user:pass@rag-api:8000", "rag api:8000"])("refuses the target %s", (target) => {
     const { key, message } = refusal("ragTargets", [target]);
     expect(key).toBe("ragTargets[0]");
-    expect(message).toBe("must be HOST:PORT with a port from 1 to 65535");
+    expect(message).toBe("must be HOST:PORT with a port from 1 to 65535; an IPv6 address in brackets");
+  });
+
+  it.each(["[fd00::5]:9000", "[::1]:1", "[FD00::5]:9000"])("takes %s for targets, brokers and mail", (address) => {
+    accepts("ragTargets", [address]);
+    accepts("kafkaBrokers", [address]);
+    accepts("mail", { to: "a@example.com", from: "b@example.com", smarthost: address });
+    expect(readEnv(z.object({ KAFKA_BROKERS: kafkaEnv.KAFKA_BROKERS }), { KAFKA_BROKERS: address }).KAFKA_BROKERS).toEqual([address]);
+  });
+
+  it.each(["fd00::5:9000", "[fd00::5]", "[fd00::5]:0", "[fd00::5%eth0]:9000", "[::ffff:10.0.0.1]:9000", "[10.0.0.1]:9000", "[rag-api]:9000", "[]:9000", "[fd00::5:9000"])("refuses %s", (address) => {
+    for (const key of ["ragTargets", "kafkaBrokers"]) expect(refusal(key, [address]).message).toContain("an IPv6 address in brackets");
+  });
+
+  it.each([["fd00::10", "fd00::10"], ["[fd00::10]", "fd00::10"], ["db", "db"]])("give postgres %s as the host %s", (host, read) => {
+    const postgres = JSON.stringify({ host, port: 5432, database: "crm", user: "crm", tls: false });
+    expect(readChanged("dev", { postgres, postgresPassword: { secret: "pg" } }).settings.postgres!.host).toBe(read);
+  });
+
+  it("are of IPv4 where a port is published", () => {
+    expect(refusal("kafkaExternal", "[fd00::1]:19092").message).toBe("must be HOST:PORT with a port from 1 to 65535, and no IPv6 address");
+  });
+
+  it.each([["[fd00::5]:9000", 9000], ["10.0.0.1:9001", 9001]] as const)("let Prometheus out to %s, at its port", (target, at) => {
+    const { settings } = readChanged("dev", { ragTargets: JSON.stringify([target]), kafkaBrokers: JSON.stringify([target]) });
+    expect(externalPorts(settings)).toEqual([at]);
+    expect(parse(prometheusFiles(settings)["prometheus.yml"]!).scrape_configs).toContainEqual({ job_name: "rag-api", static_configs: [{ targets: [target] }] });
+  });
+
+  it("in brackets are an address's own host for crm-events' certificate check", () => {
+    const env = readEnv(z.object(kafkaEnv), { KAFKA_BROKERS: "[fd00::5]:9093", KAFKA_TLS: "true" });
+    expect(kafkaConnection(env, "x")).toMatchObject({ bootstrapBrokers: ["[fd00::5]:9093"], tlsServerName: false });
   });
 
   it.each([[{ port: 0 }, "postgres.port"], [{ port: 70_000 }, "postgres.port"], [{ host: "db:5432" }, "postgres.host"], [{ host: "crm:pw@db" }, "postgres.host"], [{ host: "" }, "postgres.host"]])("refuses postgres with %j", (change, path) => {

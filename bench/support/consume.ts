@@ -65,7 +65,7 @@ function groupMember(): void {
 }
 
 function fanOut(): void {
-  const nothing = { read: async () => ({ events: [], next: 0 }), bounds: async () => ({ starts: [], ends: [] }) };
+  const nothing = { read: async () => ({ events: [], next: 0 }), bounds: async () => ({ starts: [], ends: [] }), since: async () => ({ epoch: "", next: [] }) };
   const hub = new Hub({ historyEvents: 10_000, historyBytes: 32 << 20, clientBufferBytes: 1 << 20, replayEvents: 1, topic: nothing, metrics, onError: (error) => console.error(error) });
   const publish = hub.publish.bind(hub);
   hub.publish = (partition, events, next) => {

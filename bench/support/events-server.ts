@@ -12,7 +12,7 @@ import { createMetrics } from "../../services/crm-events/metrics.ts";
 import { RateLimit, TrustedProxies } from "../../services/crm-events/rate-limit.ts";
 
 const metrics = createMetrics();
-const topic = { read: async () => ({ events: [], next: 0 }), bounds: async () => ({ starts: [0], ends: [0] }) };
+const topic = { read: async () => ({ events: [], next: 0 }), bounds: async () => ({ starts: [0], ends: [0] }), since: async () => ({ epoch: "benchmrk", next: [] }) };
 const hub = new Hub({
   historyEvents: 10_000,
   historyBytes: 32 << 20,

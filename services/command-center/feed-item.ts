@@ -17,7 +17,8 @@ const nameLimit = 120;
 const dataLimit = 1000;
 /** A part of a string keeps all of it in memory, so the part is copied. */
 const copy = (text: string): string => Buffer.from(text, "utf16le").toString("utf16le");
-const cut = (text: string, limit: number): string => (text.length > limit ? `${copy(text.slice(0, limit))}…` : text);
+/** Half a character, sent so or cut so, would make the whole answer unreadable for strict readers. */
+const cut = (text: string, limit: number): string => (text.length > limit ? `${copy(text.slice(0, limit).toWellFormed())}…` : text.toWellFormed());
 
 let gaps = 0;
 

@@ -1,5 +1,6 @@
 /** Answers from the last verdict; nobody who asks ever waits for Prometheus. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { originForm } from "../shared/request-target.ts";
 import type { HealthEnv } from "./env.ts";
 import type { ProbeMetrics } from "./metrics.ts";
 import type { Poller } from "./poller.ts";
@@ -32,7 +33,7 @@ export function createApp(env: HealthEnv, poller: Pick<Poller, "verdict">, metri
   };
   return (request, response) => {
     response.on("error", () => undefined);
-    const route = routes[(request.url ?? "").split("?")[0]!];
+    const route = routes[originForm(request.url ?? "").split("?")[0]!];
     const read = request.method === "GET" || request.method === "HEAD";
     if (route === undefined) return send(request, response, json(404, { error: `no such path; there are ${Object.keys(routes).join(", ")}` }));
     if (!read) return send(request, response, json(405, { error: "only GET and HEAD are answered" }), { Allow: "GET, HEAD" });

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
+import { originForm } from "../shared/request-target.ts";
 import { errorAnswer, headText, type Admission, type Answer, type Headers } from "./admission.ts";
 import { HistoryAnswers, type HistoryLimits } from "./history-answers.ts";
 import type { Hub } from "./hub.ts";
@@ -92,7 +93,7 @@ export class App {
   }
 
   #asked(request: Request): Asked {
-    const [path = "", ...query] = (request.url ?? "").split("?");
+    const [path = "", ...query] = originForm(request.url ?? "").split("?");
     return {
       method: request.method ?? "",
       path,

@@ -22,6 +22,10 @@ const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 const blank = 0x20;
 const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
+/** What may be the escape of half a character: hardly any event has one. */
+const surrogate = /\\u[dD][89a-fA-F]/;
+/** An escape in JSON; the group is there when it is half of a character without its other half. */
+const escape = /\\(?:u[dD](?:[89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(?<half>[89a-fA-F]))|[^])/g;
 /** C0, DEL, C1 and the two Unicode line ends. */
 const control = /[\p{Cc}\u2028\u2029]/u;
 
@@ -36,14 +40,26 @@ export function checkEvent(value: Buffer | null | undefined, maxBytes: number): 
   if (value === null || value === undefined) return reject("tombstone", "the message has no value");
   if (value.length > maxBytes) return reject("too_large", `${value.length} bytes are more than ${maxBytes}`);
   if (!isUtf8(value)) return reject("bad_utf8", "the value is not UTF-8");
+  const text = value.toString("utf8");
   let event: unknown;
   try {
-    event = JSON.parse(value.toString("utf8"));
+    event = JSON.parse(text);
   } catch {
     return reject("bad_json", "the value is not JSON");
   }
+  if (hasHalfCharacter(text)) return reject("bad_utf8", "the value has half of a character, which UTF-8 cannot express");
   if (isDeeperThan(event, maxLevels)) return reject("bad_envelope", `the value is nested on more than ${maxLevels} levels`);
   return checkEnvelope(event, oneLine(value));
+}
+
+/**
+ * Whoever reads strictly refuses all of an answer for one half of a surrogate pair, and the text shows it only as an escape.
+ * @param json valid
+ */
+function hasHalfCharacter(json: string): boolean {
+  if (!surrogate.test(json)) return false;
+  for (const { groups } of json.matchAll(escape)) if (groups?.["half"] !== undefined) return true;
+  return false;
 }
 
 /**
@@ -71,8 +87,15 @@ function checkEnvelope(event: unknown, json: Buffer): CheckedEvent {
   if (fault !== undefined) return fault;
   if (!isObject(event["data"])) return reject("bad_envelope", "data is not an object");
   const ts = event["ts"];
-  const at = typeof ts === "string" && isoTime.test(ts) ? Date.parse(ts) : Number.NaN;
+  const at = typeof ts === "string" && isoTime.test(ts) && hasDay(ts) ? Date.parse(ts) : Number.NaN;
   return Number.isNaN(at) ? reject("bad_envelope", "ts is not an ISO 8601 time") : { ok: true, json, at };
+}
+
+/** `Date.parse` takes February 30 for March 2. @param ts begins with a date */
+function hasDay(ts: string): boolean {
+  const day = ts.slice(0, 10);
+  const at = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(day);
 }
 
 function faultOf(field: string, value: unknown): CheckedEvent | undefined {

@@ -39,6 +39,8 @@ export class Fanout {
   #running: Promise<void> | undefined;
   /** Where the topic ended when reading began: what is below is only history. */
   #liveFrom: number[] = [];
+  /** Kafka said that there is no such topic: whatever is in it one day came after this replica. */
+  #absent = false;
 
   constructor(options: FanoutOptions) {
     this.#options = options;
@@ -62,6 +64,7 @@ export class Fanout {
         await this.#readTopic(signal);
       } catch (error) {
         if (signal.aborted) return;
+        if (error instanceof TopicGone) this.#absent = true;
         const text = String(error);
         // Said once, however long it lasts.
         if (text !== said) this.#options.log.warn({ err: error }, error instanceof TopicGone ? "waiting for the topic" : "fan-out starts again");
@@ -103,7 +106,7 @@ export class Fanout {
     if (ends !== undefined) {
       this.#options.metrics.fanoutAnswers.clear();
       this.#liveFrom = [...ends];
-      hub.start({ epoch: facts.epoch, next: from }, ends);
+      hub.start({ epoch: facts.epoch, next: from }, ends, this.#absent);
     }
     const loop: FetchLoop = new FetchLoop(
       {

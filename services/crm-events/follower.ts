@@ -10,6 +10,11 @@ import { OffsetOutOfRange, type LogSlice } from "./topic-log.ts";
 const portionBytes = 64 * 1024;
 /** Pause before Kafka is asked again after it could not answer. */
 const retryMs = 500;
+/**
+ * A message may be this much older than the moment at which Kafka got it: a producer tries for half a minute under the
+ * same time, and clocks differ.
+ */
+const marginMs = 60_000;
 
 /** Events that go out as one frame. */
 class Portion {
@@ -55,14 +60,37 @@ export class Follower {
    * @param position undefined when it named none or one that cannot be read
    */
   async run(named: boolean, position: Position | undefined): Promise<void> {
+    const early = this.#hub.history === undefined;
+    const cameAt = Date.now();
     const history = await this.#ready();
     if (history === undefined) return;
+    if (!named && early) return this.#begin(history, await this.#positionAt(history, cameAt), "lost");
     if (!named) return this.#resume(history, this.#hub.now(history));
-    if (position === undefined) return this.#gap("unreadable", undefined);
-    const reason = await this.#judge(history, position);
+    return this.#begin(history, position, "unreadable");
+  }
+
+  /** @param unknown what a client is told whose position is undefined */
+  async #begin(history: History, position: Position | undefined, unknown: GapReason): Promise<void> {
+    const reason = position === undefined ? unknown : await this.#judge(history, position);
     if (this.#client.closed) return;
     if (reason !== undefined) return this.#gap(reason, position);
-    return this.#resume(history, position);
+    return this.#resume(history, position!);
+  }
+
+  /**
+   * Where a client begins that names no position and came before this replica reached Kafka: not where the topic ended when
+   * it was reached, for others may have written since. It may be a little earlier, and so give what is not new; never later.
+   * @param cameAt milliseconds since 1970
+   * @returns undefined when Kafka cannot tell, or the client is gone
+   */
+  async #positionAt(history: History, cameAt: number): Promise<Position | undefined> {
+    const { epoch, next: ends } = this.#hub.now(history);
+    if (this.#hub.fresh) return { epoch, next: ends.map(() => 0) };
+    const times = await this.#askKafka(() => this.#hub.options.topic.since(cameAt - marginMs));
+    // A partition that was added meanwhile is read from its start, whoever reads it.
+    const offsets = ends.map((_, p) => times?.next[p]);
+    if (times === undefined || offsets.includes(undefined)) return undefined;
+    return { epoch: times.epoch, next: ends.map((end, p) => Math.min(end, offsets[p]!)) };
   }
 
   async #resume(history: History, position: Position): Promise<void> {
@@ -132,10 +160,13 @@ export class Follower {
       if (behind !== undefined) {
         const reason = await this.#replay(behind);
         if (reason !== undefined) return this.#gap(reason, this.#cursor);
-      } else if (!(await this.#giveFromHistory())) {
-        if (this.#upToDate()) return this.#hub.goLive(this.#client);
-        await this.#hub.changed;
+        continue;
       }
+      const portion = this.#portionOfHistory();
+      // That there is none, and what follows from it, is one turn: an event that came in between would pass this client by.
+      if (!portion.empty) await this.#give(portion);
+      else if (this.#upToDate()) return this.#hub.goLive(this.#client);
+      else await this.#hub.changed;
     }
   }
 
@@ -183,8 +214,8 @@ export class Follower {
     return undefined;
   }
 
-  /** One portion from this replica's history. @returns false when there is nothing left in it for this client */
-  async #giveFromHistory(): Promise<boolean> {
+  /** One portion from this replica's history; empty when there is nothing left in it for this client. */
+  #portionOfHistory(): Portion {
     const history = this.#history;
     const portion = new Portion();
     for (this.#seq = Math.max(this.#seq, history.firstSeq); this.#seq < history.nextSeq; this.#seq++) {
@@ -195,9 +226,7 @@ export class Follower {
       this.#cursor.advance(partition, offset + 1);
       portion.add(this.#cursor.id, json);
     }
-    if (portion.empty) return false;
-    await this.#give(portion);
-    return true;
+    return portion;
   }
 
   /** @param held bytes that stay in memory while the client reads */

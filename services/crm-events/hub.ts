@@ -65,6 +65,7 @@ export class Hub {
   #reasonOfRestart: GapReason = "epoch";
   /** Where the topic ended when this replica began to read it. */
   #seedEnd: readonly number[] = [];
+  #fresh = false;
   #changed = Promise.withResolvers<void>();
   #count = 0;
   #nextSlot = 0;
@@ -101,9 +102,14 @@ export class Hub {
     return this.#reasonOfRestart;
   }
 
+  /** The topic was not there yet when this replica began to look for it. */
+  get fresh(): boolean {
+    return this.#fresh;
+  }
+
   /**
-   * Where a client begins that names no position: behind everything that existed when it came.
-   * While this replica still reads what was there at its start, that is ahead of it.
+   * Where a client begins that names no position: behind everything that existed when it came, if this replica had reached
+   * Kafka by then. While this replica still reads what was there at its start, that is ahead of it.
    */
   now(history: History): Position {
     const { epoch, next } = history.position;
@@ -119,8 +125,10 @@ export class Hub {
    * Begins to read the topic, or begins anew with another incarnation of it.
    * @param from where reading begins, for the sake of history
    * @param end where the topic ends now
+   * @param fresh Kafka said before that there is no such topic: clients that have waited for it get all of it. @default false
    */
-  start(from: Position, end: readonly number[]): void {
+  start(from: Position, end: readonly number[], fresh = false): void {
+    this.#fresh = fresh;
     this.#restart(from, end, "epoch");
   }
 

@@ -1,13 +1,15 @@
 /** The topic as resuming streams read it, over one connection: they take turns. */
 import type { KafkaConnection } from "../shared/kafka.ts";
 import { checkEvent } from "./event.ts";
-import { OffsetOutOfRange, type LogSlice, type TopicLog } from "./topic-log.ts";
+import { OffsetOutOfRange, type LogSlice, type LogTimes, type TopicLog } from "./topic-log.ts";
 import { PartitionsOutOfRange, TopicReader, type TopicBounds, type TopicFacts } from "./topic-reader.ts";
 
 /** Bytes of one read: a client that reads slowly holds no more than that. */
 const sliceBytes = 256 * 1024;
 /** Ends and leaders may be this old. */
 const maxAgeMs = 500;
+/** Times that are asked for are rounded down to this. */
+const timeStepMs = 5_000;
 
 export class KafkaLog implements TopicLog {
   readonly #reader: TopicReader;
@@ -15,6 +17,7 @@ export class KafkaLog implements TopicLog {
   #queue: Promise<unknown> = Promise.resolve();
   #facts: { value: TopicFacts; at: number } | undefined;
   #bounds: { value: TopicBounds; at: number } | undefined;
+  #since: { value: LogTimes; time: number; at: number } | undefined;
 
   constructor(connection: KafkaConnection, topic: string, maxEventBytes: number) {
     this.#reader = new TopicReader({ ...connection, clientId: `${connection.clientId}-replay` }, topic, 100);
@@ -45,6 +48,20 @@ export class KafkaLog implements TopicLog {
       const at = performance.now();
       this.#bounds = { value: await this.#reader.bounds(await this.#reader.describe()), at };
       return this.#bounds.value;
+    });
+  }
+
+  since(time: number): Promise<LogTimes> {
+    const step = Math.floor(time / timeStepMs) * timeStepMs;
+    return this.#inTurn(async () => {
+      const known = this.#since;
+      if (known !== undefined && known.time === step && performance.now() - known.at <= maxAgeMs) return known.value;
+      const at = performance.now();
+      const facts = await this.#reader.describe();
+      const offsets = await this.#reader.offsetsAt(step, facts);
+      const value = { epoch: facts.epoch, next: offsets.map((offset, p) => (facts.leaders[p]! < 0 ? undefined : offset)) };
+      this.#since = { value, time: step, at };
+      return value;
     });
   }
 

@@ -24,6 +24,12 @@ const writeBytes = 64 * 1024;
 /** How long clients that are reading are waited for, and how often it is looked. */
 const patienceMs = 2_000;
 const lookMs = 20;
+/**
+ * Older events, and those from further ahead, have a time that is wrong: one of them would drown a year of true latencies.
+ * Clocks may differ a little.
+ */
+const oldestMs = 86_400_000;
+const aheadMs = 60_000;
 
 export class LiveClients {
   readonly #options: LiveClientsOptions;
@@ -107,7 +113,7 @@ export class LiveClients {
     this.#bytes = 0;
     this.#write(frame);
     const now = Date.now();
-    for (const at of times) this.#options.metrics.latency.observe(Math.max(0, now - at) / 1_000);
+    for (const at of times) if (now - at <= oldestMs && at - now <= aheadMs) this.#options.metrics.latency.observe(Math.max(0, now - at) / 1_000);
   }
 
   #write(frame: Frame): void {

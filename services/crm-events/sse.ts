@@ -14,7 +14,7 @@ export type GapReason =
   | "expired"
   /** More events are missing than one replay gives. */
   | "too_far"
-  /** Kafka dropped events before this replica had read them. */
+  /** Kafka dropped events before this replica had read them, or could not say where a partition stood when the client came. */
   | "lost";
 
 const lineEnd = Buffer.from("\r\n");
@@ -57,7 +57,7 @@ export function openingFrame(retryMs: number, position?: Position): Frame {
   return new Frame(Buffer.from(`retry: ${retryMs}\n${id}\n`));
 }
 
-/** Says that events are missing, and from where the stream goes on. @param from the client's id, unless it was unreadable */
+/** Says that events are missing, and from where the stream goes on. @param from the client's position, unless it is not known */
 export function gapFrame(reason: GapReason, from: Position | undefined, to: Position): Frame {
   const id = formatPosition(to);
   const data = JSON.stringify({ reason, from: from === undefined ? null : formatPosition(from), to: id });

@@ -13,6 +13,14 @@ export interface LogSlice {
   readonly next: number;
 }
 
+/** Where the topic stood at a time, as far as its messages' own times tell. */
+export interface LogTimes {
+  /** Incarnation of the topic that the offsets belong to. */
+  readonly epoch: string;
+  /** First message of each partition that is not older; Infinity where there is none, undefined where no leader can be asked. */
+  readonly next: readonly (number | undefined)[];
+}
+
 export interface TopicLog {
   /**
    * Reads a partition from an offset on, up to some hundred KiB.
@@ -28,4 +36,10 @@ export interface TopicLog {
    * @throws when Kafka cannot be reached
    */
   bounds(seen?: readonly number[]): Promise<TopicBounds>;
+  /**
+   * Where the topic stood at a time, or some seconds earlier: many clients that came one after the other are given one answer.
+   * @param time milliseconds since 1970
+   * @throws when Kafka cannot be reached
+   */
+  since(time: number): Promise<LogTimes>;
 }

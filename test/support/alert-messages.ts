@@ -100,10 +100,13 @@ const channelOf = (rule: Alert): string => (rule.labels.team === "crm" ? "#crm-a
 
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-/** What a template may become: its own words, with something in each of its places. */
+/** What a template may become: its own words, with something in each of its places, and one side of each `if`. */
 function pattern(template: string): RegExp {
-  const words = template.split(/\{\{.*?\}\}/).map((text) => escaped(text).replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${words.join(".+?")}$`);
+  const words = (text: string) => escaped(text).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const action = (text: string) => (text.startsWith("if ") ? "(?:" : text === "else" ? "|" : text === "end" ? ")" : ".+?");
+  // Every other piece stood in braces.
+  const pieces = template.split(/\{\{\s*(.*?)\s*\}\}/);
+  return new RegExp(`^${pieces.map((piece, i) => (i % 2 === 0 ? words(piece) : action(piece))).join("")}$`);
 }
 
 /** Waits for the green message that an alert is over. */

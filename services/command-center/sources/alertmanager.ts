@@ -94,7 +94,7 @@ function toView({ fingerprint, startsAt, labels, annotations, status }: ApiAlert
   };
 }
 
-const cut = (text = ""): string => (text.length > textLimit ? `${text.slice(0, textLimit)}…` : text);
+const cut = (text = ""): string => (text.length > textLimit ? `${text.slice(0, textLimit).toWellFormed()}…` : text);
 
 /** Labels that say which of several subjects an alert is about. */
 const subjects = ["service", "tenant", "org_id", "partition", "instance"];

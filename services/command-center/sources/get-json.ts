@@ -3,6 +3,8 @@ import type { z } from "zod";
 
 /** Most bytes of an answer: its values take several times as much memory. */
 const maxBytes = 4 * 1024 * 1024;
+/** JSON may name half a character by its escape. */
+const halfCharacter = /\\u[dD][89a-fA-F]/;
 
 /** A source did not give what it should; the message is for people. */
 export class SourceProblem extends Error {
@@ -47,8 +49,11 @@ export function reasonOf(error: unknown): string {
   return reasons[code] ?? "cannot be read";
 }
 
+/** What is shown is sent on as JSON, which strict readers refuse as a whole for one half of a character. */
+const wellFormed = (_key: string, value: unknown): unknown => (typeof value === "string" ? value.toWellFormed() : value);
+
 /**
- * @param schema what the answer must look like
+ * @param schema what the answer must look like; its texts have whole characters only
  * @throws SourceProblem or a fetch error; `reasonOf` puts either into words
  */
 export async function getJson<S extends z.ZodType>(url: string, schema: S, timeoutMs: number): Promise<z.output<S>> {
@@ -57,7 +62,7 @@ export async function getJson<S extends z.ZodType>(url: string, schema: S, timeo
   if (!response.ok) throw new SourceProblem(`answers ${response.status}`);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = halfCharacter.test(text) ? JSON.parse(text, wellFormed) : JSON.parse(text);
   } catch {
     throw new SourceProblem("answers something that is not JSON");
   }

@@ -36,6 +36,6 @@ function toCompany(c: z.output<typeof company>): QboCompany {
     lastSyncAt: c.last_sync_at,
     refreshTokenExpiresAt: c.refresh_token_expires_at,
     waiting: c.webhook_events_waiting + c.writes_waiting,
-    problem: c.problem?.slice(0, textLimit) ?? givenUp(c.writes_failed),
+    problem: c.problem?.slice(0, textLimit).toWellFormed() ?? givenUp(c.writes_failed),
   };
 }

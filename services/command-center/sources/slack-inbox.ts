@@ -40,7 +40,7 @@ function cut(spans: readonly Span[]): Span[] {
   let left = textLimit;
   const kept: Span[] = [];
   for (const span of spans) {
-    if (span.text.length > left) return [...kept, { ...span, text: `${span.text.slice(0, left)}…` }];
+    if (span.text.length > left) return [...kept, { ...span, text: `${span.text.slice(0, left).toWellFormed()}…` }];
     kept.push(span);
     left -= span.text.length;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { toAlerts } from "../../../services/command-center/sources/alertmanager.ts";
-import { apiAlert, watchdog } from "./fakes.ts";
+import { readAlerts, toAlerts } from "../../../services/command-center/sources/alertmanager.ts";
+import { apiAlert, fakeAlertmanager, watchdog } from "./fakes.ts";
 
 const names = (alerts: readonly { name: string }[]) => alerts.map((a) => a.name);
 
@@ -42,6 +42,14 @@ describe("toAlerts", () => {
     expect(alert).toMatchObject({ severity: "none", runbook: null, dashboard: "https://grafana.example.com/d/peakpro_crm_slo", scope: "vip-x" });
     expect(alert?.description).toHaveLength(601);
     expect(decodeURIComponent(alert?.silence ?? "")).toBe('http://am.example.com/#/silences/new?filter={alertname="A",service="a\\"b",tenant="vip-x"}');
+  });
+
+  it("has whole characters only, wherever a text is cut and whatever it holds", async () => {
+    const alertmanager = await fakeAlertmanager({ alerts: [apiAlert("A\ud800", "warning", { labels: { service: "\udc00" }, annotations: { summary: "a\ud800b", description: `${"x".repeat(599)}😀` } })] }).start();
+    const [alert] = (await readAlerts(alertmanager.url, "http://am.example.com", 2_000)).roots;
+    await alertmanager.stop();
+    expect(JSON.stringify(alert)).not.toMatch(/\\ud[89a-f]/);
+    expect(alert).toMatchObject({ summary: "a\ufffdb", description: `${"x".repeat(599)}\ufffd…` });
   });
 
   it("says when the heartbeat is missing and keeps the list within bounds", () => {

@@ -60,6 +60,12 @@ describe("feed items", () => {
     expect(long).toMatchObject({ data: `${JSON.stringify({ note: "é😀".repeat(2_000) }).slice(0, 1_000)}…` });
   });
 
+  it("have whole characters only", () => {
+    const items = toFeedItem({ event: "message", data: JSON.stringify(crmEvent(1, { type: `${"x".repeat(119)}😀`, org_id: "a\ud800", data: { "n\udc00": `${"y".repeat(984)}😀` } })) });
+    expect(JSON.stringify(items)).not.toMatch(/[^\\](\\\\)*\\ud[89a-f]/);
+    expect(JSON.stringify([...items, ...toFeedItem({ event: "gap", data: String.raw`{"reason":"\ud800"}` })])).toContain("\ufffd");
+  });
+
   it("stand for events that are too deep to be shown", () => {
     const data = JSON.stringify(crmEvent(1)).replace(/"data":.*/, `"data":{"amount_cents":5,"x":${"[".repeat(100_000)}${"]".repeat(100_000)}}}`);
     expect(toFeedItem({ event: "message", data })).toMatchObject([{ id: "event-1", amountCents: 5, data: "(too deep to show)" }]);

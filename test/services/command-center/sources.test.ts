@@ -95,6 +95,14 @@ describe("readQbo", () => {
 });
 
 describe("readInbox", () => {
+  it("has whole characters only, wherever a text is cut and whatever it holds", async () => {
+    const message = (text: string) => ({ id: 1, at: "2026-01-01T00:00:00.000Z", channel: "#crm-alerts\udc00", payload: { attachments: [{ title: "T\ud800", title_link: "https://x.example/\ud800", text }] } });
+    const { url } = await start(fakeSlack({ messages: [message("a\ud800b"), message(`${"x".repeat(399)}😀`), message(`<https://x.example/\udc00|y>`)] }));
+    const inbox = await readInbox(url, 2000);
+    expect(JSON.stringify(inbox)).not.toMatch(/\\ud[89a-f]/);
+    expect(inbox.messages.map((m) => m.text[0]!.text)).toEqual(["y", `${"x".repeat(399)}\ufffd…`, "a\ufffdb"]);
+  });
+
   it("shows the newest messages with their links, cut to size", async () => {
     const message = (id: number) => ({ id, at: "2026-01-01T00:00:00.000Z", channel: "#crm-alerts", payload: { attachments: [{ title: `T${id} &amp; more`, title_link: "javascript:x", color: "good", text: `*bold* <https://x.example/|link> ${"y".repeat(1000)}` }] } });
     const { url } = await start(fakeSlack({ messages: Array.from({ length: 50 }, (_, i) => message(i)) }));

@@ -1,5 +1,5 @@
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { createApp } from "../../../services/crm-events-health/app.ts";
 import { readHealthEnv, type HealthEnv } from "../../../services/crm-events-health/env.ts";
@@ -26,8 +26,10 @@ async function probe(answer: Answer, env: Record<string, string> = {}) {
   const server: Server = createServer(createApp(settings, poller, metrics));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   closers.push(() => prometheus.close(), () => poller.close(), () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))));
-  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { port } = server.address() as AddressInfo;
+  const base = `http://127.0.0.1:${port}`;
   return {
+    port,
     clock,
     lines,
     metrics,
@@ -168,6 +170,15 @@ describe("the probe", () => {
     expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
     const head = await get("/ready", { method: "HEAD" });
     expect([head.status, await head.text()]).toEqual([500, ""]);
+  });
+
+  test("answers a request that names the whole address, as to a proxy", async () => {
+    const { port } = await probe(values("1", "2"));
+    const answer = await new Promise<string>((resolve) => {
+      const socket = connect(port, "127.0.0.1").setEncoding("utf8").once("data", (text) => (socket.destroy(), resolve(`${text}`)));
+      socket.write("GET http://h:9011/health?x HTTP/1.1\r\nHost: h\r\n\r\n");
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test("exports every metric that is promised, from 0 on", async () => {

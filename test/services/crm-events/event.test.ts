@@ -93,10 +93,26 @@ describe("a message", () => {
     ["control_characters", { ...event, type: "a\nb" }],
     ["control_characters", { ...event, id: "a\u2028b" }],
     ["control_characters", { ...event, aggregate: { type: "invoice", id: "\u007f" } }],
+    ["bad_envelope", { ...event, ts: "2026-02-30T00:00:00Z" }],
+    ["bad_envelope", { ...event, ts: "2025-02-29T23:59:59.5+01:00" }],
+    ["bad_utf8", { ...event, data: { note: "\ud800" } }],
+    ["bad_utf8", { ...event, data: { note: "\udc00\ud800" } }],
+    ["bad_utf8", { ...event, data: { "\udfff": 1 } }],
+    ["bad_utf8", { ...event, org_id: "acme\ud83d" }],
+    ["bad_utf8", JSON.stringify({ ...event, data: { x: 1 } }).replace('"x":1', String.raw`"x":"\uD83D\uD83D\uDE00","x":1`)],
+    ["bad_utf8", JSON.stringify({ ...event, data: { x: 1 } }).replace('"x":1', String.raw`"x":"\\\uDE00"`)],
     ["too_large", "x".repeat(100_001)],
   ])("is refused as %s", (reason, value) => {
     const checked = value === null ? checkEvent(null, 100_000) : check(value);
     expect(checked).toMatchObject({ ok: false, reason });
+  });
+
+  test.each([
+    { ...event, ts: "2024-02-29T23:59:59.5-08:00" },
+    { ...event, data: { note: "a😀b", "😀": "\ufffd" } },
+    JSON.stringify({ ...event, data: { x: 1 } }).replace('"x":1', String.raw`"x":"\\ud800 \ud83d\uDE00\\\uD83D\uDE00"`),
+  ])("with a day that exists and whole characters, escaped or not, passes", (value) => {
+    expect(check(value)).toMatchObject({ ok: true });
   });
 
   test("may be nested on 64 levels", () => {

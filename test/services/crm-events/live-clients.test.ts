@@ -34,11 +34,12 @@ class Reader implements Transport {
 
 function clients(...readers: Reader[]) {
   const dropped: Client[] = [];
-  const live: LiveClients = new LiveClients({ clientBufferBytes: 1024 * kib, totalBufferBytes: 128 * kib, metrics: createMetrics(), drop: (client) => (dropped.push(client), live.delete(client)) });
+  const metrics = createMetrics();
+  const live: LiveClients = new LiveClients({ clientBufferBytes: 1024 * kib, totalBufferBytes: 128 * kib, metrics, drop: (client) => (dropped.push(client), live.delete(client)) });
   for (const transport of readers) live.add({ transport, slot: 0, sentAtPing: undefined, closed: false });
   // Clients read in their own time.
   const reading = setInterval(() => readers.forEach((r) => r.read()), 5);
-  return { live, dropped, stop: () => clearInterval(reading) };
+  return { live, dropped, metrics, stop: () => clearInterval(reading) };
 }
 
 describe("clients that are up to date", () => {
@@ -50,6 +51,19 @@ describe("clients that are up to date", () => {
     expect(reader.pending).toBe(0);
     await live.room();
     expect(reader.pending).toBe(8);
+    stop();
+  });
+
+  it("measure how old an event is, unless its time is absurd", async () => {
+    const { live, metrics, stop } = clients(new Reader(kib));
+    const hour = 3_600_000;
+    const ages = [0, 2_000, 23 * hour, -1_000, 25 * hour, -2 * hour, Date.now() - Date.parse("0000-01-01T00:00:00Z"), -1e15];
+    for (const age of ages) live.post([Buffer.from("x\n")], Date.now() - age);
+    await live.room();
+    const { values } = await metrics.latency.get();
+    const of = (name: string) => values.find(({ metricName }) => metricName === `crm_events_delivery_latency_seconds_${name}`)!.value;
+    expect(of("count")).toBe(4);
+    expect(of("sum")).toBeCloseTo(2 + 23 * 3_600, -1);
     stop();
   });
 

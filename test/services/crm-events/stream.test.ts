@@ -241,6 +241,28 @@ describe("other requests", () => {
     expect(text).toContain('crm_events_http_requests_total{path="/crm-events",method="POST",status="405"} 1');
   });
 
+  test("may name the whole address, as to a proxy", async () => {
+    const topic = new MemoryTopic(1);
+    const events = await replica(topic);
+    const ask = async (target: string): Promise<string> => {
+      const socket = connectTcp(events.port, "127.0.0.1");
+      let text = "";
+      socket.setEncoding("utf8").on("data", (piece: string) => (text += piece));
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+      for (let i = 0; i < 100 && !text.includes("\r\n\r\n"); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+      socket.destroy();
+      return text;
+    };
+    expect(await ask("http://h/healthz")).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await ask("HTTPS://h:9010/crm-events/history?n=0")).toMatch(/^HTTP\/1\.1 400 /);
+    expect(await ask("http://h/crm-events")).toMatch(/^HTTP\/1\.1 200 [^]*text\/event-stream/);
+    expect(await ask("http://h")).toMatch(/^HTTP\/1\.1 404 /);
+    expect(await ask("http://h?x=/healthz")).toMatch(/^HTTP\/1\.1 404 /);
+    const text = await (await get(events, "/metrics")).text();
+    expect(text).toContain('crm_events_http_requests_total{path="/healthz",method="GET",status="200"} 1');
+    expect(text).toContain('crm_events_http_requests_total{path="/crm-events",method="GET",status="200"} 1');
+  });
+
   test("pipelined behind a stream end the connection instead of piling up", async () => {
     const events = await replica(new MemoryTopic(1));
     const page = client(events, { unusual: true });

@@ -7,7 +7,7 @@ import { Hub, type FreshEvent, type HubOptions } from "../../../services/crm-eve
 import { Front } from "../../../services/crm-events/listen.ts";
 import { createMetrics } from "../../../services/crm-events/metrics.ts";
 import { RateLimit, TrustedProxies } from "../../../services/crm-events/rate-limit.ts";
-import { OffsetOutOfRange, type LogSlice, type TopicLog } from "../../../services/crm-events/topic-log.ts";
+import { OffsetOutOfRange, type LogSlice, type LogTimes, type TopicLog } from "../../../services/crm-events/topic-log.ts";
 import type { TopicBounds } from "../../../services/crm-events/topic-reader.ts";
 import { createRegistry } from "../../../services/shared/metrics.ts";
 
@@ -27,6 +27,8 @@ export function sampleEvent(key: string, sequence: number): Record<string, unkno
 export class MemoryTopic implements TopicLog {
   readonly epoch: string;
   readonly partitions: (Buffer | null)[][];
+  /** When each message was written, in milliseconds. */
+  readonly times: number[][];
   readonly starts: number[];
   /** While set, Kafka cannot be reached. */
   down = false;
@@ -34,11 +36,13 @@ export class MemoryTopic implements TopicLog {
   constructor(partitions: number, epoch = "epoch1") {
     this.epoch = epoch;
     this.partitions = Array.from({ length: partitions }, () => []);
+    this.times = Array.from({ length: partitions }, () => []);
     this.starts = Array<number>(partitions).fill(0);
   }
 
-  /** @returns the event's offset. @param value null: a message that is no event */
-  append(partition: number, value: Record<string, unknown> | null): number {
+  /** @returns the event's offset. @param value null: a message that is no event. @param time of its writing, in milliseconds */
+  append(partition: number, value: Record<string, unknown> | null, time = Date.now()): number {
+    this.times[partition]!.push(time);
     return this.partitions[partition]!.push(value === null ? null : Buffer.from(JSON.stringify(value))) - 1;
   }
 
@@ -60,6 +64,12 @@ export class MemoryTopic implements TopicLog {
   async bounds(): Promise<TopicBounds> {
     if (this.down) throw new Error("no broker");
     return { starts: [...this.starts], ends: this.ends };
+  }
+
+  async since(time: number): Promise<LogTimes> {
+    if (this.down) throw new Error("no broker");
+    const first = (times: readonly number[]) => times.findIndex((each) => each >= time);
+    return { epoch: this.epoch, next: this.times.map((times) => (first(times) < 0 ? Number.POSITIVE_INFINITY : first(times))) };
   }
 
   slice(partition: number, from: number, count: number): { events: FreshEvent[]; next: number } {
@@ -113,11 +123,22 @@ export class Replica {
     this.front = new Front({ app, host: "127.0.0.1", port: 0, tls, ...(unusedHttp2Ms && { unusedHttp2Ms }) });
   }
 
+  /** Listens while Kafka is still away. */
+  async listen(): Promise<this> {
+    this.port = (await this.front.listen()).port;
+    return this;
+  }
+
   /** Listens and begins to read at `from`. */
   async start(from: readonly number[] = this.topic.starts): Promise<this> {
-    this.port = (await this.front.listen()).port;
-    this.hub.start({ epoch: this.topic.epoch, next: from }, this.topic.ends);
+    await this.listen();
+    this.reach(from);
     return this;
+  }
+
+  /** Reaches Kafka and begins to read at `from`. @param fresh it said before that there is no topic */
+  reach(from: readonly number[] = this.topic.starts, fresh = false): void {
+    this.hub.start({ epoch: this.topic.epoch, next: from }, this.topic.ends, fresh);
   }
 
   /** Reads up to `count` messages of a partition. @returns whether there were any */

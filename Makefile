@@ -8,7 +8,7 @@ help: ## Show the targets
 
 # Node 24 comes with the packages; an older Node is enough to install them.
 node_modules/.package-lock.json: package.json package-lock.json
-	npm ci --no-audit --no-fund || npm ci --no-audit --no-fund
+	npm ci --no-audit --no-fund --loglevel=error || npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 up: node_modules/.package-lock.json ## From nothing to a healthy stack with its URLs printed (STACK=dev)

@@ -37,10 +37,14 @@ export class Kafka extends pulumi.ComponentResource {
   }
 }
 
-/** The published port of the outside listener, when the stack asks for one. */
-function external(s: Settings): Pick<WorkloadArgs, "extraPorts" | "publishExtra"> {
+/** A name or an address that means the machine of whoever looks it up. */
+const isLoopback = (host: string) => /^(?:(?:.+\.)?localhost|127(?:\.\d+){1,3})\.?$/i.test(host);
+
+/** The published port of the outside listener, when the stack asks for one; clients elsewhere come to any other host. */
+function external(s: Settings): Pick<WorkloadArgs, "extraPorts" | "publishExtra" | "publishExtraOpenly"> {
   if (s.kafka.external === undefined) return {};
-  return { extraPorts: [externalPort], publishExtra: { [externalPort]: Number(s.kafka.external.split(":")[1]) } };
+  const [host = "", port] = s.kafka.external.split(":");
+  return { extraPorts: [externalPort], publishExtra: { [externalPort]: Number(port) }, publishExtraOpenly: !isLoopback(host) };
 }
 
 function environment(s: Settings): Record<string, string> {

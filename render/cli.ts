@@ -1,9 +1,7 @@
 /** `npm run render -- --stack NAME --out DIR` */
-import { enableCompileCache } from "node:module";
-import { fileURLToPath } from "node:url";
+import "../tools/runtime.mjs";
 
-// Nearly all of the time goes into loading packages; from the second call on they are loaded compiled.
-enableCompileCache(fileURLToPath(new URL("../.state/compile-cache", import.meta.url)));
+// Only now, so that packages are loaded compiled from the second call on: nearly all of the time goes into loading them.
 const { renderArguments } = await import("./arguments.ts");
 const { renderStack } = await import("./render.ts");
 

@@ -38,6 +38,9 @@ export interface AlertArgs {
   readonly description: string;
 }
 
+/** The same where the group knows the owner, and a dashboard that most of its alerts link to. */
+export type OwnedAlertArgs = Omit<AlertArgs, "owner" | "dashboard"> & Partial<Pick<AlertArgs, "dashboard">>;
+
 /**
  * An alert under the stack's timing profile.
  * @param name PascalCase; also the name of its runbook

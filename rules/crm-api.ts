@@ -1,6 +1,6 @@
 /** Alerts on how crm-api works: its link to QuickBooks, and the outbox to Kafka. */
 import type { Settings } from "../components/settings/schema.ts";
-import { alert, type AlertArgs } from "./alert.ts";
+import { alert, type OwnedAlertArgs } from "./alert.ts";
 import { crmApi } from "./metrics.ts";
 import { owners } from "./owners.ts";
 import { promql } from "./promql.ts";
@@ -11,7 +11,7 @@ export function apiAlerts(s: Settings): RuleGroup {
   return { name: "crm_api.rules", file: "crm-api", rules: [...quickBooks(s), outbox(s)] };
 }
 
-const api = (s: Settings, name: string, args: Omit<AlertArgs, "owner" | "dashboard"> & Partial<Pick<AlertArgs, "dashboard">>): Alert =>
+const api = (s: Settings, name: string, args: OwnedAlertArgs): Alert =>
   alert(s, name, { owner: owners.crmApi, dashboard: "peakpro-crm-kpis", ...args });
 
 const quickBooks = (s: Settings): Alert[] => [

@@ -1,7 +1,7 @@
 /** What the rules on the event service share: its job, its consumer group and who is told. */
 import type { Settings } from "../components/settings/schema.ts";
 import { parts } from "../components/topology.ts";
-import { alert, firing, type AlertArgs } from "./alert.ts";
+import { alert, firing, type OwnedAlertArgs } from "./alert.ts";
 import { stack } from "./metrics.ts";
 import { owners } from "./owners.ts";
 import { promql } from "./promql.ts";
@@ -28,5 +28,5 @@ const apiDownFires = firing("CrmApiDown");
 export const apiJustBack = promql`(last_over_time(${apiDownFires}[5m]) unless ${apiDownFires})`;
 
 /** An alert of the event service. */
-export const eventsAlert = (s: Settings, name: string, args: Omit<AlertArgs, "owner" | "dashboard"> & Partial<Pick<AlertArgs, "dashboard">>): Alert =>
+export const eventsAlert = (s: Settings, name: string, args: OwnedAlertArgs): Alert =>
   alert(s, name, { owner: owners.crmEvents, dashboard: "crm-events-pipeline", ...args });

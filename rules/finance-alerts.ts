@@ -2,7 +2,7 @@
 import type { Settings } from "../components/settings/schema.ts";
 import { parts } from "../components/topology.ts";
 import { budgetPct } from "../components/settings/reachable.ts";
-import { alert, firing, percentReach, type AlertArgs } from "./alert.ts";
+import { alert, firing, percentReach, type AlertArgs, type OwnedAlertArgs } from "./alert.ts";
 import { sloWindows } from "./finance.ts";
 import { crmApi, stack, type MetricSpec } from "./metrics.ts";
 import { owners } from "./owners.ts";
@@ -12,7 +12,7 @@ import type { Alert, RuleGroup } from "./types.ts";
 /** 1 when the recorded series goes back at least that far; a gap of up to a day at that point does not matter. */
 const historyOf = (series: string, age: string): string => promql`present_over_time(${series}[1d] offset ${age})`;
 
-const finance = (s: Settings, name: string, args: Omit<AlertArgs, "owner" | "dashboard"> & Partial<Pick<AlertArgs, "dashboard">>): Alert =>
+const finance = (s: Settings, name: string, args: OwnedAlertArgs): Alert =>
   alert(s, name, { owner: owners.crmApi, dashboard: "peakpro-crm-kpis", ...args });
 
 /** The group of alerts that follow from crm-api: in one group, so that an outage's alerts come and go at one time. */

@@ -1,4 +1,4 @@
-/** Loaded by Node before the program (`nodeargs` in Pulumi.yaml). JavaScript, because an older Node reads it too. */
+/** Loaded by Node before the program (`nodeargs` in Pulumi.yaml), also where it is rendered. JavaScript, because an older Node reads it too. */
 import module from "node:module";
 import { join } from "node:path";
 import process from "node:process";

@@ -22,8 +22,6 @@ export interface DockerPlatformArgs {
   readonly secretsDir: string;
   /** Images that the program builds itself when the engine does not have them: reference to build context. */
   readonly builds: ReadonlyMap<string, { readonly context: string; readonly base: string }>;
-  /** Host ports that are published on every IPv4 address of the engine's machine. @default none: all are on 127.0.0.1 */
-  readonly openPorts?: readonly number[];
 }
 
 /**
@@ -36,13 +34,7 @@ export async function createDockerPlatform(s: Settings): Promise<Platform> {
     if (!pulumi.runtime.isDryRun()) await bundleServices(ownImages);
     for (const name of ownImages) builds.set(ownImageOf(s, name), { context: relative(process.cwd(), bundleFolder(name)), base: imageOf(s, "node") });
   }
-  return new DockerPlatform(`crm-${s.stack}`, { prefix: `crm-${s.stack}`, secretsDir, builds, openPorts: openPorts(s) });
-}
-
-/** The port of `kafkaExternal`, where its host is not this machine alone: clients elsewhere are told to come to it. */
-function openPorts({ kafka: { external } }: Settings): number[] {
-  const [host, port] = external?.split(":") ?? [];
-  return host === undefined || /^(?:(?:.+\.)?localhost|127(?:\.\d+){1,3})\.?$/i.test(host) ? [] : [Number(port)];
+  return new DockerPlatform(`crm-${s.stack}`, { prefix: `crm-${s.stack}`, secretsDir, builds });
 }
 
 type Options = { parent: pulumi.Resource; dependsOn: pulumi.Resource[] };
@@ -160,7 +152,7 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
     const volumes: Volumes = [...shared, ...(data ? [data] : [])];
     const dependsOn = [...opts.dependsOn, this.backend, this.edge, ...(data ? [this.volume(data.volumeName, opts.parent)] : [])];
     const aliases = [...new Set([part, replica])];
-    const ports = index > 0 ? [] : publishedPorts(args, this.args.openPorts ?? []);
+    const ports = index > 0 ? [] : publishedPorts(args);
     const holder = ports.length > 0 ? this.holderBefore(part, replica) : undefined;
     const networks: types.input.ContainerNetworksAdvanced[] = [{ name: `${this.args.prefix}-backend`, aliases }];
     if (args.publish !== undefined || args.publishExtra || args.egress) networks.push({ name: `${this.args.prefix}-edge` });
@@ -262,11 +254,10 @@ function succeeded(loader: Container): pulumi.Output<Container> {
   });
 }
 
-/** Published where the engine is: on the loopback address, unless a port is `open`. */
-function publishedPorts(args: WorkloadArgs, open: readonly number[]): types.input.ContainerPort[] {
-  const pairs: [internal: number, external: number][] = Object.entries(args.publishExtra ?? {}).map(([internal, external]) => [Number(internal), external]);
-  if (args.publish !== undefined) pairs.unshift([args.port, args.publish]);
-  return pairs.map(([internal, external]) => ({ internal, external, ip: open.includes(external) ? "0.0.0.0" : "127.0.0.1" }));
+/** Published where the engine is. */
+function publishedPorts(args: WorkloadArgs): types.input.ContainerPort[] {
+  const extra = Object.entries(args.publishExtra ?? {}).map(([internal, external]) => ({ internal: Number(internal), external, ip: args.publishExtraOpenly ? "0.0.0.0" : "127.0.0.1" }));
+  return args.publish === undefined ? extra : [{ internal: args.port, external: args.publish, ip: "127.0.0.1" }, ...extra];
 }
 
 /** Mount options of the folders in memory, by path. */

@@ -13,12 +13,13 @@ import type { networking } from "@pulumi/kubernetes/types/input.js";
 import * as pulumi from "@pulumi/pulumi";
 import { configMapData } from "./kubernetes/config-map.ts";
 import { externalPorts } from "./kubernetes/external-ports.ts";
-import { ingressSpec, urlOf, type IngressArgs } from "./kubernetes/ingress.ts";
+import { ingressSpec, type IngressArgs } from "./kubernetes/ingress.ts";
 import { metadataOf, namespaceMetadata, namespaceOf, notAwaited, selectorOf } from "./kubernetes/metadata.ts";
 import { allowDns, denyAll, policyOf } from "./kubernetes/network-policy.ts";
 import { dataClaims, podTemplate, replicated } from "./kubernetes/pod.ts";
 import { governingName, servicesOf } from "./kubernetes/services.ts";
 import type { Platform, Workload, WorkloadArgs } from "./platform.ts";
+import { urlAt } from "../settings/ingress-address.ts";
 import type { Settings } from "../settings/schema.ts";
 import { secretsDir } from "../topology.ts";
 
@@ -102,7 +103,7 @@ export class KubernetesPlatform extends pulumi.ComponentResource implements Plat
     const restartFor = args.secrets?.restartOnChange ? files.find((f) => f instanceof Secret)?.metadata.resourceVersion.apply(given) : undefined;
     this.program(name, args, { parent: opts.parent, dependsOn: before, restartFor });
     if (replicated(args)) this.disruptionBudget(name, opts.parent);
-    const url = args.publish === undefined || ingress === undefined ? undefined : urlOf(ingress, name);
+    const url = args.publish === undefined || ingress === undefined ? undefined : urlAt(ingress, name);
     if (ingress !== undefined && url !== undefined) {
       new Ingress(name, { metadata: this.metadata(name, name, notAwaited), spec: ingressSpec(ingress, name, args.port) }, this.options(opts.parent));
     }

@@ -56,8 +56,10 @@ export interface WorkloadArgs {
   readonly port: number;
   /** Host port on 127.0.0.1 of the first replica; absent: not published. */
   readonly publish?: number;
-  /** Further container ports that are published, to their host ports; on 127.0.0.1, unless the adapter is told that they are open. Docker only. */
+  /** Further container ports that are published, to their host ports. Docker only. */
   readonly publishExtra?: Readonly<Record<number, number>>;
+  /** These are published on every IPv4 address of the engine's machine. @default false: on 127.0.0.1 */
+  readonly publishExtraOpenly?: boolean;
   /** Further ports that other parts use, such as gossip. */
   readonly extraPorts?: readonly number[];
   readonly config?: ConfigArgs;

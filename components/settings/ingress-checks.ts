@@ -1,4 +1,5 @@
 /** Addresses that people and QuickBooks open, beside those that the Ingress serves. */
+import { hostAt, urlAt } from "./ingress-address.ts";
 import type { Check } from "./problem.ts";
 
 /** Told only: something before the Ingress may serve the other address. */
@@ -12,9 +13,9 @@ export const ingressAddresses: Check = ({ ingress, urls, qboRedirectUrl, grafana
     ["crm-api", qboRedirectUrl, ["qboRedirectUrl"]],
   ] as const;
   return served.flatMap(([part, url, path]) => {
-    const host = `${part}.${ingress.host}`;
+    const host = hostAt(ingress, part);
     if (url === undefined || new URL(url).hostname === host) return [];
-    const address = `http${ingress.tlsSecret === undefined ? "" : "s"}://${host}${new URL(url).pathname.replace(/\/$/, "")}`;
+    const address = `${urlAt(ingress, part)}${new URL(url).pathname.replace(/\/$/, "")}`;
     return [{ key: path.join("."), message: `leads to ${new URL(url).hostname}, but the ingress serves this part at ${host}`, fix: fixes.set([...path], address), warning: true }];
   });
 };

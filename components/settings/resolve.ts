@@ -1,4 +1,5 @@
 /** Turns the keys as given into the settings that everything else reads: stand-ins, addresses and links filled in. */
+import { urlAt } from "./ingress-address.ts";
 import type { Plain, SecretKey } from "./keys.ts";
 import { ownPorts, type OwnPart } from "./own-parts.ts";
 import { settings, type Settings } from "./schema.ts";
@@ -13,7 +14,7 @@ const base = (url: string) => url.replace(/\/+$/, "");
  */
 export function resolve(stack: string, plain: Plain, present: ReadonlySet<SecretKey>): Settings {
   const development = plain.environment === "development";
-  const address = (part: OwnPart) => (plain.ingress ? `${plain.ingress.tlsSecret === undefined ? "http" : "https"}://${part}.${plain.ingress.host}` : `http://localhost:${ownPorts[part] + plain.portOffset}`);
+  const address = (part: OwnPart) => (plain.ingress ? urlAt(plain.ingress, part) : `http://localhost:${ownPorts[part] + plain.portOffset}`);
   const external = plain.grafana === "external" ? plain.grafanaUrl : undefined;
   const slackGiven = present.has("slackWebhook") || present.has("slackWebhooks");
   const slackStandin = development && !slackGiven;

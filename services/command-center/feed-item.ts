@@ -1,5 +1,6 @@
 /** Makes feed items of what crm-events sends: short, and with nothing but text inside. */
 import { z } from "zod";
+import { cut } from "./cut.ts";
 import type { SseMessage } from "./sse-parser.ts";
 import type { FeedItem } from "./state.ts";
 
@@ -17,14 +18,13 @@ const nameLimit = 120;
 const dataLimit = 1000;
 /** A part of a string keeps all of it in memory, so the part is copied. */
 const copy = (text: string): string => Buffer.from(text, "utf16le").toString("utf16le");
-/** Half a character, sent so or cut so, would make the whole answer unreadable for strict readers. */
-const cut = (text: string, limit: number): string => (text.length > limit ? `${copy(text.slice(0, limit).toWellFormed())}…` : text.toWellFormed());
+const short = (text: string, limit: number): string => (text.length > limit ? copy(cut(text, limit)) : cut(text, limit));
 
 let gaps = 0;
 
 /** A note that events are missing at this place. */
 export function gapItem(reason: string): FeedItem {
-  return { kind: "gap", id: `gap-${++gaps}`, at: new Date().toISOString(), reason: cut(reason, nameLimit) };
+  return { kind: "gap", id: `gap-${++gaps}`, at: new Date().toISOString(), reason: short(reason, nameLimit) };
 }
 
 /** @returns no item for a message that is neither an event nor a gap */
@@ -56,13 +56,13 @@ function eventItem(value: unknown): FeedItem[] {
   return [
     {
       kind: "event",
-      id: cut(id, nameLimit),
-      type: cut(type, nameLimit),
-      at: cut(ts, nameLimit),
-      org: cut(org_id, nameLimit),
-      aggregate: cut(`${aggregate.type} ${aggregate.id}`, nameLimit),
+      id: short(id, nameLimit),
+      type: short(type, nameLimit),
+      at: short(ts, nameLimit),
+      org: short(org_id, nameLimit),
+      aggregate: short(`${aggregate.type} ${aggregate.id}`, nameLimit),
       amountCents: typeof amount === "number" && Number.isSafeInteger(amount) ? amount : null,
-      data: cut(textOf(data), dataLimit),
+      data: short(textOf(data), dataLimit),
     },
   ];
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { requestTimeoutMs } from "../shared/http.ts";
 import type { Logger } from "../shared/log.ts";
+import { methodLabel } from "../shared/metrics.ts";
 import type { Changes } from "./crm/unit.ts";
 import { readBody } from "./http/bodies.ts";
 import { crmRoutes } from "./http/crm-routes.ts";
@@ -14,8 +15,6 @@ import { storeMetrics, type Metrics } from "./metrics.ts";
 const bodyBytes = 64 * 1024;
 /** Each may hold as much of an unfinished head as Node takes, 16 KiB. */
 const maxConnections = 1_000;
-/** Labels must stay few: Node reads some thirty more. */
-const countedMethods = new Set(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
 
 export interface AppParts {
   readonly changes: Changes;
@@ -79,7 +78,7 @@ function requireHost(app: FastifyInstance): void {
 
 function countRequests(app: FastifyInstance, metrics: Metrics): void {
   app.addHook("onResponse", async (request, reply) => {
-    const method = countedMethods.has(request.method) ? request.method : "other";
+    const method = methodLabel(request.method);
     // The route's pattern, never the path: labels must stay few.
     const route = request.routeOptions.url ?? "unknown";
     metrics.httpRequests.inc({ method, route, status: String(reply.statusCode) });

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
+import { methodLabel } from "../shared/metrics.ts";
 import { originForm } from "../shared/request-target.ts";
 import { errorAnswer, headText, type Admission, type Answer, type Headers } from "./admission.ts";
 import { HistoryAnswers, type HistoryLimits } from "./history-answers.ts";
@@ -41,7 +42,6 @@ interface Asked {
 const streamPath = "/crm-events";
 const historyPath = "/crm-events/history";
 const paths = new Set([streamPath, historyPath, "/healthz", "/metrics"]);
-const methods = new Set(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
 const allow = "GET, HEAD, OPTIONS";
 
 /** A client that already has its stream has nothing more to say. */
@@ -196,7 +196,7 @@ export class App {
   }
 
   #count(path: string, method: string, status: number): void {
-    this.#options.metrics.requests.inc({ path: paths.has(path) ? path : "other", method: methods.has(method) ? method : "other", status: `${status}` });
+    this.#options.metrics.requests.inc({ path: paths.has(path) ? path : "other", method: methodLabel(method), status: `${status}` });
   }
 }
 

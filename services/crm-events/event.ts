@@ -1,5 +1,6 @@
 /** Tells events from what must be parked, byte for byte the same way wherever a message is read. */
 import { isUtf8 } from "node:buffer";
+import { mayHoldHalfCharacter } from "../shared/half-character.ts";
 import { isDeeperThan } from "../shared/nesting.ts";
 
 /** Why a message is no event; the `reason` label of `crm_events_dead_letters_total`. */
@@ -22,8 +23,6 @@ const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 const blank = 0x20;
 const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
-/** What may be the escape of half a character: hardly any event has one. */
-const surrogate = /\\u[dD][89a-fA-F]/;
 /** An escape in JSON; the group is there when it is half of a character without its other half. */
 const escape = /\\(?:u[dD](?:[89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(?<half>[89a-fA-F]))|[^])/g;
 /** C0, DEL, C1 and the two Unicode line ends. */
@@ -57,7 +56,7 @@ export function checkEvent(value: Buffer | null | undefined, maxBytes: number): 
  * @param json valid
  */
 function hasHalfCharacter(json: string): boolean {
-  if (!surrogate.test(json)) return false;
+  if (!mayHoldHalfCharacter(json)) return false;
   for (const { groups } of json.matchAll(escape)) if (groups?.["half"] !== undefined) return true;
   return false;
 }

@@ -22,6 +22,11 @@ export function createRegistry(defaults = true): Registry {
   return registry;
 }
 
+const methods = new Set(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
+
+/** Value of a label for a request's method. Values must stay few, and Node reads some thirty methods: the rest is `other`. */
+export const methodLabel = (method: string): string => (methods.has(method) ? method : "other");
+
 const options = (registry: Registry, spec: MetricSpec) => ({ name: spec.name, help: spec.help, labelNames: [...spec.labels], registers: [registry] });
 
 export const counter = (registry: Registry, spec: MetricSpec): Counter<string> => new Counter(options(registry, spec));

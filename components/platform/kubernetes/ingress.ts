@@ -1,5 +1,6 @@
 /** How a published part is reached from outside the cluster. */
 import type { networking } from "@pulumi/kubernetes/types/input.js";
+import { hostAt } from "../../settings/ingress-address.ts";
 
 /** Where published parts appear. */
 export interface IngressArgs {
@@ -11,14 +12,9 @@ export interface IngressArgs {
   readonly tlsSecret?: string;
 }
 
-const hostOf = (ingress: IngressArgs, name: string) => `${name}.${ingress.host}`;
-
-/** Address of a published part. */
-export const urlOf = (ingress: IngressArgs, name: string) => `${ingress.tlsSecret === undefined ? "http" : "https"}://${hostOf(ingress, name)}`;
-
 /** A host of its own for each part: no program has to know a path prefix. */
 export function ingressSpec(ingress: IngressArgs, name: string, port: number): networking.v1.IngressSpec {
-  const host = hostOf(ingress, name);
+  const host = hostAt(ingress, name);
   return {
     ...(ingress.className !== undefined && { ingressClassName: ingress.className }),
     rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend: { service: { name, port: { number: port } } } }] } }],

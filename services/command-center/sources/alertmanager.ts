@@ -1,6 +1,7 @@
 /** Active alerts as a tree: what nothing mutes on top, with what each one mutes below. */
 import { z } from "zod";
 import { httpAddress } from "../../shared/mrkdwn.ts";
+import { cut } from "../cut.ts";
 import type { Alerts, AlertView, Severity } from "../state.ts";
 import { getJson } from "./get-json.ts";
 
@@ -83,8 +84,8 @@ function toView({ fingerprint, startsAt, labels, annotations, status }: ApiAlert
     service: labels["service"] ?? "",
     team: labels["team"] ?? "",
     scope: labels["tenant"] ?? labels["org_id"] ?? labels["instance"] ?? null,
-    summary: cut(annotations["summary"]),
-    description: cut(annotations["description"]),
+    summary: cut(annotations["summary"] ?? "", textLimit),
+    description: cut(annotations["description"] ?? "", textLimit),
     startsAt,
     silenced: status.silencedBy.length > 0,
     runbook: httpAddress(annotations["runbook_url"]) ?? null,
@@ -93,8 +94,6 @@ function toView({ fingerprint, startsAt, labels, annotations, status }: ApiAlert
     mutes,
   };
 }
-
-const cut = (text = ""): string => (text.length > textLimit ? `${text.slice(0, textLimit).toWellFormed()}…` : text);
 
 /** Labels that say which of several subjects an alert is about. */
 const subjects = ["service", "tenant", "org_id", "partition", "instance"];

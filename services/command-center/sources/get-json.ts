@@ -1,10 +1,9 @@
 /** Reads JSON from another service within a time and a size, and says in words what went wrong. */
 import type { z } from "zod";
+import { mayHoldHalfCharacter } from "../../shared/half-character.ts";
 
 /** Most bytes of an answer: its values take several times as much memory. */
 const maxBytes = 4 * 1024 * 1024;
-/** JSON may name half a character by its escape. */
-const halfCharacter = /\\u[dD][89a-fA-F]/;
 
 /** A source did not give what it should; the message is for people. */
 export class SourceProblem extends Error {
@@ -62,7 +61,7 @@ export async function getJson<S extends z.ZodType>(url: string, schema: S, timeo
   if (!response.ok) throw new SourceProblem(`answers ${response.status}`);
   let value: unknown;
   try {
-    value = halfCharacter.test(text) ? JSON.parse(text, wellFormed) : JSON.parse(text);
+    value = mayHoldHalfCharacter(text) ? JSON.parse(text, wellFormed) : JSON.parse(text);
   } catch {
     throw new SourceProblem("answers something that is not JSON");
   }

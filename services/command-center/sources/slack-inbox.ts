@@ -1,6 +1,7 @@
 /** The newest messages of the Slack stand-in, as far as the page shows them. */
 import { z } from "zod";
 import { httpAddress, parseMrkdwn, toneOf, type Span } from "../../shared/mrkdwn.ts";
+import { cut } from "../cut.ts";
 import type { Inbox, InboxMessage } from "../state.ts";
 import { getJson } from "./get-json.ts";
 
@@ -31,16 +32,16 @@ function toMessage({ id, at, channel, payload }: z.infer<typeof messages>["messa
     tone: toneOf(first?.color) ?? null,
     title: parseMrkdwn(first?.title ?? "").map((s) => s.text).join(""),
     link: httpAddress(first?.title_link) ?? null,
-    text: cut(parseMrkdwn(body)),
+    text: cutSpans(parseMrkdwn(body)),
   };
 }
 
 /** As many runs as fit, the last one cut short. */
-function cut(spans: readonly Span[]): Span[] {
+function cutSpans(spans: readonly Span[]): Span[] {
   let left = textLimit;
   const kept: Span[] = [];
   for (const span of spans) {
-    if (span.text.length > left) return [...kept, { ...span, text: `${span.text.slice(0, left).toWellFormed()}…` }];
+    if (span.text.length > left) return [...kept, { ...span, text: cut(span.text, left) }];
     kept.push(span);
     left -= span.text.length;
   }

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { configMapData, itemsOf } from "../../../components/platform/kubernetes/config-map.ts";
 import { externalPorts } from "../../../components/platform/kubernetes/external-ports.ts";
-import { urlOf } from "../../../components/platform/kubernetes/ingress.ts";
+import { urlAt } from "../../../components/settings/ingress-address.ts";
 import { namespaceOf } from "../../../components/platform/kubernetes/metadata.ts";
 import { policyOf } from "../../../components/platform/kubernetes/network-policy.ts";
 import { podTemplate } from "../../../components/platform/kubernetes/pod.ts";
@@ -128,6 +128,6 @@ describe("externalPorts", () => {
 });
 
 it("tells the address of a published part", () => {
-  expect(urlOf({ host: "crm.example.com" }, "grafana")).toBe("http://grafana.crm.example.com");
-  expect(urlOf({ host: "crm.example.com", tlsSecret: "t" }, "grafana")).toBe("https://grafana.crm.example.com");
+  expect(urlAt({ host: "crm.example.com" }, "grafana")).toBe("http://grafana.crm.example.com");
+  expect(urlAt({ host: "crm.example.com", tlsSecret: "t" }, "grafana")).toBe("https://grafana.crm.example.com");
 });

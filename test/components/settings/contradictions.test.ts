@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { urlOf } from "../../../components/platform/kubernetes/ingress.ts";
+import { urlAt } from "../../../components/settings/ingress-address.ts";
 import { readStack } from "../../../components/settings/read.ts";
 import { parts, partsOf } from "../../../components/topology.ts";
 import { mended } from "./cli.ts";
@@ -96,7 +96,7 @@ describe("addresses behind an Ingress", () => {
 
   it.each([{ host: "crm.example.com" }, { host: "crm.example.com", tlsSecret: "crm-tls" }])("are its own where none are given: %j", (ingress) => {
     expect(prod({ urls: "{}", ingress: JSON.stringify(ingress) })).toMatchObject({
-      prometheus: urlOf(ingress, "prometheus"), alertmanager: urlOf(ingress, "alertmanager"), grafana: urlOf(ingress, "grafana"), commandCenter: urlOf(ingress, "command-center"),
+      prometheus: urlAt(ingress, "prometheus"), alertmanager: urlAt(ingress, "alertmanager"), grafana: urlAt(ingress, "grafana"), commandCenter: urlAt(ingress, "command-center"),
     });
   });
 

@@ -5,6 +5,9 @@ import { envTypes, kafkaEnv } from "../shared/env.ts";
 /** What a frame may hold before its last event, and that event's id: with less, whoever is sent a large event is dropped for it. */
 const bufferRoomBytes = 128 * 1024;
 
+/** As browsers write it, in lower case and without the usual port; compared by letter, another spelling would let no page in. */
+const isOrigin = (text: string): boolean => /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+
 export const eventsEnv = z
   .object({
     ...kafkaEnv,
@@ -28,7 +31,10 @@ export const eventsEnv = z
     MAX_CLIENTS: envTypes.integer(12_000, 1),
     TLS_CERT_FILE: z.string().optional(),
     TLS_KEY_FILE: z.string().optional(),
-    CORS_ORIGINS: envTypes.list,
+    CORS_ORIGINS: envTypes.list.refine(
+      (origins) => origins.every((origin) => origin === "*" || isOrigin(origin)),
+      "origins, separated by commas, are expected: each scheme://host[:port] with http or https, in lower case, without path, closing slash or the scheme's own port, or * for any",
+    ),
     TRUSTED_PROXIES: envTypes.list,
   })
   .superRefine((env, context) => {

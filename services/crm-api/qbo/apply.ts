@@ -193,14 +193,20 @@ async function addPayment(u: Unit, company: Company, copy: QboPayment): Promise<
 const paymentEvent = (u: Unit, type: string, payment: Payment, data: Record<string, unknown>): void =>
   u.emit({ type, orgId: payment.org_id, aggregate: { type: "payment", id: payment.id }, data: { ...data, payment_id: payment.id, source: "quickbooks" } });
 
+/** A refund made here queues a void, whatever becomes of that; a payment that was taken back in QuickBooks has none. */
+async function wasRefundedHere(u: Unit, payment: Payment): Promise<boolean> {
+  if (payment.invoice_id === null || payment.refunded_cents < payment.amount_cents) return false;
+  const push = u.tx.selectFrom("qbo_pushes").select("id").where("invoice_id", "=", payment.invoice_id).where("subject_id", "=", payment.id).where("kind", "=", "payment.void");
+  return (await push.limit(1).executeTakeFirst()) !== undefined;
+}
+
 /**
  * A payment whose amount was changed or taken back in QuickBooks: more is new revenue, less is a refund; what was counted
- * stays counted. One that was entered here and refunded here is or will be void there, which changes nothing more.
+ * stays counted. One that was refunded here is or will be void there, which changes nothing more.
  */
 async function adjustPayment(u: Unit, company: Company, payment: Payment, cents: number): Promise<void> {
   const delta = cents - (payment.amount_cents - payment.refunded_cents);
-  const refundedHere = payment.invoice_id !== null && payment.refunded_cents === payment.amount_cents;
-  if (delta === 0 || (delta > 0 && refundedHere)) return;
+  if (delta === 0 || (delta > 0 && (await wasRefundedHere(u, payment)))) return;
   if (delta > 0) {
     await u.tx.updateTable("payments").set({ amount_cents: payment.amount_cents + delta }).where("id", "=", payment.id).execute();
     u.book(payment.org_id, "payment", delta, 0);

@@ -8,10 +8,18 @@ export class QboUnreachable extends Error {
   override readonly name = "QboUnreachable";
   /** Of the answer, if there was one. */
   readonly status: number | undefined;
+  readonly #othersAnswered: boolean;
 
-  constructor(message: string, options: { readonly status?: number; readonly cause?: unknown } = {}) {
+  /** @param options.othersAnswered there was no answer, but one to another request right after; default: not known */
+  constructor(message: string, options: { readonly status?: number; readonly othersAnswered?: boolean; readonly cause?: unknown } = {}) {
     super(oneLine(message, maxMessage), { cause: options.cause });
     this.status = options.status;
+    this.#othersAnswered = options.othersAnswered ?? false;
+  }
+
+  /** QuickBooks answers, if not usably, or not for this request: what is asked for may be put off by itself. */
+  get wasAnswered(): boolean {
+    return this.status !== undefined || this.#othersAnswered;
   }
 
   /** Something on the way refused this request, and would not refuse another: a 4xx that speaks neither of time nor of limits. */

@@ -7,6 +7,7 @@ import type { Logger } from "../../shared/log.ts";
 import { newId } from "../crm/ids.ts";
 import type { Changes } from "../crm/unit.ts";
 import type { QboConnection, QboInboxTable } from "../store/tables.ts";
+import { withOthersTried } from "./alone.ts";
 import { applyDeletion, applyEntity } from "./apply.ts";
 import type { QboClient } from "./client.ts";
 import type { EntityName } from "./entities.ts";
@@ -24,7 +25,7 @@ const lastRetryMs = 30 * 60_000;
  * Works off a company's events that are due.
  * @returns how many there were
  * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which may concern all events; those stay as they are, but for
- * one whose object got an answer that cannot be used: it is put off, or it would hold up the others for as long as it does
+ * one whose object got an answer that cannot be used, or none while others do: it is put off, or it would hold up the others for as long as it does
  */
 export async function workOffInbox(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
   const { db } = changes.store;
@@ -71,7 +72,8 @@ async function workOff(changes: Changes, client: QboClient, company: QboConnecti
       else await applyEntity(u, company, first.entity, row);
       await u.tx.updateTable("qbo_inbox").set({ processed_at: u.at, problem: null }).where("id", "in", ids).execute();
     });
-  } catch (error) {
+  } catch (failure) {
+    const error = await withOthersTried(client, company.realm_id, failure);
     if (!concernsOneEvent(error) && !wasAnswered(error)) throw error;
     const attempts = Math.max(...events.map((e) => e.attempts)) + 1;
     const retryAt = changes.clock.now() + Math.min(lastRetryMs, firstRetryMs * 2 ** Math.min(attempts, 16));
@@ -82,7 +84,7 @@ async function workOff(changes: Changes, client: QboClient, company: QboConnecti
 }
 
 /** Such as a 5xx: all of QuickBooks may be down, or this one object cannot be read. */
-export const wasAnswered = (error: unknown): error is QboUnreachable => error instanceof QboUnreachable && error.status !== undefined;
+export const wasAnswered = (error: unknown): error is QboUnreachable => error instanceof QboUnreachable && error.wasAnswered;
 
 const concernsOneEvent = (error: unknown): error is Error =>
   error instanceof QboFault || error instanceof ZodError || (error instanceof QboUnreachable && error.concernsOneRequest);

@@ -6,6 +6,7 @@ import { z, ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import type { Changes, Unit } from "../crm/unit.ts";
 import type { Invoice, Payment, QboConnection, QboPush } from "../store/tables.ts";
+import { withOthersTried } from "./alone.ts";
 import { link, readAnew } from "./apply.ts";
 import type { QboClient } from "./client.ts";
 import { fromCents, marker, qboInvoice, qboPayment, type EntityName, type QboInvoice, type QboPayment } from "./entities.ts";
@@ -28,7 +29,7 @@ type Done = { readonly table: "invoices" | "payments"; readonly id: string; read
  * Sends a company's writes that are due; those of one invoice in their order.
  * @returns how many were sent
  * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which may concern all writes; those stay as they are, but for
- * one that got an answer which cannot be used: it is put off, or it would hold up the others for as long as it does
+ * one that got an answer which cannot be used, or none while others do: it is put off, or it would hold up the others for as long as it does
  */
 export async function sendPushes(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
   const pushes = await changes.store.db
@@ -46,7 +47,7 @@ export async function sendPushes(changes: Changes, client: QboClient, company: Q
   let sent = 0;
   for (const push of pushes) {
     if (blocked.has(push.invoice_id)) continue;
-    if (push.next_attempt_at > changes.clock.now() || !(await sendOne(changes, writer, push, log, unanswered))) blocked.add(push.invoice_id);
+    if (push.next_attempt_at > changes.clock.now() || !(await sendOne(changes, client, writer, push, log, unanswered))) blocked.add(push.invoice_id);
     else sent++;
     if (unanswered.length === unansweredWrites) break;
   }
@@ -58,7 +59,7 @@ export async function sendPushes(changes: Changes, client: QboClient, company: Q
  * @param unanswered gets the error when the answer cannot be used, which may be so for other writes too
  * @returns whether the next write of the same invoice may go
  */
-async function sendOne(changes: Changes, writer: Writer, push: QboPush, log: Logger, unanswered: QboUnreachable[]): Promise<boolean> {
+async function sendOne(changes: Changes, client: QboClient, writer: Writer, push: QboPush, log: Logger, unanswered: QboUnreachable[]): Promise<boolean> {
   try {
     const done = await writer.write(push);
     await changes.commit(async (u) => {
@@ -67,9 +68,10 @@ async function sendOne(changes: Changes, writer: Writer, push: QboPush, log: Log
       else await u.tx.updateTable(done.table).set(link(writer.company.realm_id, done.copy)).where("id", "=", done.id).execute();
     });
     return true;
-  } catch (error) {
+  } catch (failure) {
+    const error = await withOthersTried(client, writer.company.realm_id, failure);
     const refused = error instanceof QboFault || error instanceof ZodError;
-    if (!refused && !(error instanceof QboUnreachable && error.status !== undefined)) throw error;
+    if (!refused && !(error instanceof QboUnreachable && error.wasAnswered)) throw error;
     const attempts = refused ? push.attempts + 1 : Math.max(push.attempts, Math.min(push.attempts + 1, unansweredAttempts));
     const gaveUp = attempts >= maxAttempts;
     await changes.commit(async (u) => {

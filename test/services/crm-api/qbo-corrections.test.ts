@@ -7,6 +7,7 @@ import { applyEntity } from "../../../services/crm-api/qbo/apply.ts";
 import type { QboCall, QboClient } from "../../../services/crm-api/qbo/client.ts";
 import { connectCompany, findCompany } from "../../../services/crm-api/qbo/companies.ts";
 import { workOffInbox } from "../../../services/crm-api/qbo/inbox.ts";
+import { pushLater } from "../../../services/crm-api/qbo/pushes.ts";
 import { openEmbeddedStore } from "../../../services/crm-api/store/store.ts";
 import type { QboConnection } from "../../../services/crm-api/store/tables.ts";
 import { ManualClock, silent } from "./support.ts";
@@ -95,8 +96,21 @@ describe.each(orders)("when the %s comes before the %s", (...order) => {
   });
 
   it("a payment that was refunded here stays so, while QuickBooks still has it", async () => {
-    await changes.commit((u) => refundPayment(u, paymentId));
+    await changes.commit(async (u) => {
+      const { invoice } = await refundPayment(u, paymentId);
+      await pushLater(u, "payment.void", "acme", paymentId, invoice.id);
+    });
     await correct(order, 1, 40, { TotalAmt: 60 });
     expect(await state()).toMatchObject({ revenue: 6_000, refunds: 6_000 });
+  });
+
+  it("a payment that is set to 0 there and raised again is revenue again", async () => {
+    await correct(order, 1, 100, { TotalAmt: 0 });
+    expect(await state()).toEqual({ paid: 0, status: "open", revenue: 6_000, refunds: 6_000 });
+    await correct(order, 2, 50, { TotalAmt: 50 });
+    await correct(order, 2, 50, { TotalAmt: 50 });
+    expect(await state()).toEqual({ paid: 5_000, status: "open", revenue: 11_000, refunds: 6_000 });
+    const { amount_cents, refunded_cents } = await changes.store.db.selectFrom("payments").selectAll().executeTakeFirstOrThrow();
+    expect([amount_cents, refunded_cents]).toEqual([11_000, 6_000]);
   });
 });

@@ -26,6 +26,7 @@ let time: string;
 const client = {
   call: async (_realm: string, { operation, path, query }: QboCall) => {
     if (operation === "read") return reads.get(path)!();
+    if (operation === "companyinfo") return reads.get(operation)?.() ?? { CompanyInfo: {}, time };
     if (operation === "cdc") return { CDCResponse: [{ QueryResponse: [{ Invoice: changed.Invoice }, { Payment: changed.Payment }] }], time };
     const entity = /FROM (\w+)/.exec(query!["query"]!)![1] as EntityName;
     return { QueryResponse: { [entity]: lists[entity] }, time };
@@ -38,6 +39,10 @@ const gone = () => {
 };
 const broken = () => {
   throw new QboUnreachable("QuickBooks answered 500", { status: 500 });
+};
+
+const silence = () => {
+  throw new QboUnreachable("QuickBooks cannot be reached");
 };
 
 beforeEach(async () => {
@@ -113,11 +118,17 @@ describe("a comparison", () => {
     expect((await inbox()).filter((e) => e.processed_at === null)).toEqual([]);
   });
 
+  it("goes on when one object's read is never answered, and looks again later", async () => {
+    await know("Invoice", object("1"));
+    reads.set("invoice/1", silence);
+    await synchronise();
+    expect(await statuses()).toEqual({ 1: "open" });
+    expect((await inbox()).filter((e) => e.processed_at === null)).toMatchObject([{ attempts: 1 }]);
+  });
+
   it("breaks off when QuickBooks cannot be reached at all", async () => {
     await know("Invoice", object("1"));
-    reads.set("invoice/1", () => {
-      throw new QboUnreachable("QuickBooks cannot be reached");
-    });
+    for (const path of ["invoice/1", "companyinfo"]) reads.set(path, silence);
     await expect(synchronise()).rejects.toThrow(QboUnreachable);
     expect([await statuses(), (await company()).cursor_at]).toEqual([{ 1: "open" }, 0]);
   });

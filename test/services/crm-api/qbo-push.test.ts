@@ -6,6 +6,8 @@ import { Changes } from "../../../services/crm-api/crm/unit.ts";
 import type { QboCall, QboClient } from "../../../services/crm-api/qbo/client.ts";
 import { connectCompany, findCompany } from "../../../services/crm-api/qbo/companies.ts";
 import { QboFault, QboUnreachable } from "../../../services/crm-api/qbo/errors.ts";
+import { inboxRow } from "../../../services/crm-api/qbo/inbox-row.ts";
+import { wasAnswered, workOffInbox } from "../../../services/crm-api/qbo/inbox.ts";
 import { sendPushes } from "../../../services/crm-api/qbo/push.ts";
 import { pushLater } from "../../../services/crm-api/qbo/pushes.ts";
 import { openEmbeddedStore } from "../../../services/crm-api/store/store.ts";
@@ -18,10 +20,16 @@ let clock: ManualClock;
 let failures: Map<string, () => Error>;
 /** Invoices that arrived. */
 let made: number;
+/** Whether QuickBooks answers what concerns no invoice. */
+let down: boolean;
 
 const client = {
   call: async (_realm: string, { operation, path, query, body }: QboCall) => {
     const time = new Date(clock.now()).toISOString();
+    if (operation === "companyinfo") {
+      if (down) throw new QboUnreachable("QuickBooks cannot be reached");
+      return { CompanyInfo: { Id: "1" }, time };
+    }
     if (operation === "query") {
       const [, entity, name] = /FROM (\w+) WHERE \w+ = '(\w+)'/.exec(query!["query"]!)!;
       const failure = failures.get(name!);
@@ -36,7 +44,7 @@ const client = {
 beforeEach(async () => {
   clock = new ManualClock();
   changes = new Changes(await openEmbeddedStore(":memory:"), clock);
-  [failures, made] = [new Map(), 0];
+  [failures, made, down] = [new Map(), 0, false];
   await changes.commit((u) => addOrg(u, { id: "acme", name: "Acme" }));
   const later = clock.now() + 3_600_000;
   await connectCompany(changes, "acme", "r", { accessToken: "a", refreshToken: "r", accessExpiresAt: later, refreshExpiresAt: later, issuedAt: clock.now() });
@@ -130,7 +138,43 @@ it("an invoice that was refused to the end and is void by now has nothing left t
 
 it("writes stay as they are while QuickBooks cannot be reached", async () => {
   failures.set("C", () => new QboUnreachable("QuickBooks cannot be reached"));
+  down = true;
   await invoice("C");
   await expect(send()).rejects.toThrow(QboUnreachable);
   expect((await pushes())[0]).toMatchObject({ attempts: 0, next_attempt_at: 0, problem: null });
+});
+
+it("a write that times out each time, while QuickBooks answers otherwise, is put off and told of, and holds up no other", async () => {
+  failures.set("Bad", () => new QboUnreachable("QuickBooks did not answer within 30 s"));
+  await withdraw(await invoice("Bad"));
+  await invoice("Good");
+  await expect(send()).rejects.toThrow("did not answer");
+  expect(await arrived()).toEqual([false, false, true]);
+  expect((await pushes())[0]).toMatchObject({ attempts: 1, next_attempt_at: clock.now() + 10_000, problem: expect.stringContaining("did not answer"), failed_at: null });
+  expect(await send()).toBe(0);
+  for (let round = 0; round < 12; round++) {
+    await clock.advance(3_600_000);
+    await expect(send()).rejects.toThrow("did not answer");
+  }
+  expect((await pushes())[0]).toMatchObject({ attempts: 7, failed_at: null });
+  failures.clear();
+  await clock.advance(3_600_000);
+  await send();
+  expect(await arrived()).toEqual([true, true, true]);
+});
+
+it("an object whose read times out each time is put off, and holds up no other event", async () => {
+  const slow = new QboUnreachable("QuickBooks did not answer within 30 s");
+  const reader = { call: async (realm: string, call: QboCall) => (call.path === "invoice/1" ? Promise.reject(slow) : call.path === "invoice/2" ? Promise.reject(new QboFault("610", "gone")) : client.call(realm, call)) } as unknown as QboClient;
+  const look = async () => workOffInbox(changes, reader, (await findCompany(changes.store.db, "r"))!, silent).catch((error: unknown) => error);
+  for (const id of ["1", "2"]) await changes.store.db.insertInto("qbo_inbox").values(inboxRow({ id, realm_id: "r", entity: "Invoice", entity_id: id, operation: "read", received_at: Number(id) })).execute();
+  const events = () => changes.store.db.selectFrom("qbo_inbox").selectAll().orderBy("id").execute();
+  down = true;
+  expect(wasAnswered(await look())).toBe(false);
+  expect(await events()).toMatchObject([{ attempts: 0, processed_at: null }, { processed_at: null }]);
+  down = false;
+  expect(wasAnswered(await look())).toBe(true);
+  expect(await events()).toMatchObject([{ attempts: 1, next_attempt_at: clock.now() + 10_000 }, { processed_at: null }]);
+  expect(await look()).toBe(1);
+  expect(await events()).toMatchObject([{ processed_at: null }, { processed_at: clock.now() }]);
 });

@@ -14,6 +14,12 @@ const ownBackend = join(root, ".state/pulumi");
 const downloadSeconds = 120;
 
 /**
+ * Resources at a time. The CLI's own number is four per processor, and most of an update is waiting for programs to become
+ * healthy: on two processors those would hold up the ones that have not started.
+ */
+export const parallel = "32";
+
+/**
  * @returns the program to call, or why there is none
  */
 export async function findPulumi(): Promise<{ program: string } | { missing: string }> {
@@ -28,10 +34,10 @@ export async function findPulumi(): Promise<{ program: string } | { missing: str
 
 /**
  * Environment for the Make targets: state in a file below `.state`, a passphrase of its own, unless the user has set a
- * backend. The user's Pulumi login is not touched.
+ * backend; `PULUMI_PARALLEL`, unless it is set. The user's Pulumi login is not touched.
  */
 export function pulumiEnv(): Record<string, string> {
-  const env: Record<string, string> = { PULUMI_SKIP_UPDATE_CHECK: "true", PATH: [join(root, "node_modules/.bin"), process.env.PATH].join(delimiter) };
+  const env: Record<string, string> = { PULUMI_PARALLEL: process.env.PULUMI_PARALLEL || parallel, PULUMI_SKIP_UPDATE_CHECK: "true", PATH: [join(root, "node_modules/.bin"), process.env.PATH].join(delimiter) };
   if (process.env.PULUMI_BACKEND_URL === undefined) {
     mkdirSync(ownBackend, { recursive: true, mode: 0o700 });
     env.PULUMI_BACKEND_URL = `file://${ownBackend}`;

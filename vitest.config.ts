@@ -8,8 +8,11 @@ class ByName extends BaseSequencer {
   }
 }
 
-/** Nearly all of their time they wait for a real Prometheus or Alertmanager to come to its next interval. */
-const waiting = ["cluster", "dead-man", "finance-restart", "outage", "outage-order", "slack-faults"].map((name) => `test/rules/${name}.real.test.ts`);
+/** Most of their time they wait for a real program: the next interval of Prometheus or Alertmanager, a broker that is away. */
+const waiting = [
+  ...["cluster", "dead-man", "finance-exact", "finance-restart", "outage", "outage-order", "slack-faults"].map((name) => `test/rules/${name}.real.test.ts`),
+  ...["cut-off", "early-clients", "two-brokers"].map((name) => `test/services/crm-events/${name}.real.test.ts`),
+];
 
 export default defineConfig({
   test: {
@@ -28,8 +31,8 @@ export default defineConfig({
         test: { name: "real", include: ["test/**/*.real.test.ts"], exclude: waiting, retry: 1, testTimeout: 180_000, hookTimeout: 300_000, fileParallelism: false },
       },
       {
-        // Real programs too, but side by side.
-        test: { name: "waiting", include: waiting, retry: 1, testTimeout: 180_000, hookTimeout: 300_000, maxWorkers: 3 },
+        // Real programs too, but side by side; `make test` runs them beside the project above.
+        test: { name: "waiting", include: waiting, retry: 1, testTimeout: 180_000, hookTimeout: 300_000, maxWorkers: 2 },
       },
       {
         // Drives a whole running stack on a Docker engine.

@@ -3,8 +3,9 @@
  * others: what failed for want of a processor, or because a case before it had failed, passes then, and is listed as such;
  * what is broken fails again and counts.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { Note, Notes } from "./notes-reporter.ts";
 import { root } from "./service-sources.ts";
@@ -57,14 +58,24 @@ export const run = (program: string, args: readonly string[], env = process.env)
 /** Reads a report that vitest may not have come to write. */
 const read = <Content>(file: string): Content | undefined => (existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Content) : undefined);
 
-/** Runs the project, or only these files of it. */
-const vitest = (project: string, files: readonly string[] = []): Run => {
+/**
+ * Runs the project, or only these files of it.
+ * @param held its output is shown when it has ended: another step writes meanwhile
+ */
+const vitest = async (project: string, held: boolean, files: readonly string[] = []): Promise<Run> => {
   const reportFile = join(results, `${project}.json`);
   const notesFile = join(results, `${project}-notes.json`);
   for (const file of [reportFile, notesFile]) rmSync(file, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", "--reporter=./tools/notes-reporter.ts"];
   const began = Date.now();
-  const code = run("vitest", ["run", "--project", project, ...reporters, `--outputFile.json=${reportFile}`, ...files], { ...process.env, NOTES_FILE: notesFile });
+  const log = join(results, `${project}.log`);
+  const output = held ? openSync(log, "w") : "inherit";
+  const child = spawn("vitest", ["run", "--project", project, ...reporters, `--outputFile.json=${reportFile}`, ...files], { cwd: root, stdio: ["inherit", output, output], env: { ...process.env, NOTES_FILE: notesFile } });
+  const [code] = (await once(child, "close")) as [number | null];
+  if (typeof output === "number") {
+    closeSync(output);
+    console.log(readFileSync(log, "utf8"));
+  }
   const report = read<Report>(reportFile);
   const { retried, outside } = read<Notes>(notesFile) ?? { retried: [], outside: [] };
   const byFile = new Map((report?.testResults ?? []).map((file) => [file.name, file]));
@@ -107,15 +118,15 @@ const totalsOf = (run: Run, retried: readonly Note[]): Totals => {
  * @param project Its name in vitest.config.ts.
  * @param minutesGone Since the run of all steps began.
  * @param minutesAfter What the steps behind it take: nothing is run once more at their cost.
- * @returns The step.
+ * @returns The step; its argument says whether its output is held back until it has ended.
  */
-export const suite = (project: string, minutesGone: () => number, minutesAfter = 0) => (): Totals => {
-  const first = vitest(project);
+export const suite = (project: string, minutesGone: () => number, minutesAfter = 0) => async (held: boolean): Promise<Totals> => {
+  const first = await vitest(project, held);
   const failures = failuresOf(first);
   const files = suspects(first);
   if (failures.length === 0 || minutesGone() + minutesOf(first, files) + minutesAfter > overAfterMinutes) return totalsOf(first, first.retried);
   console.log(`\n=== ${project}: once more ${files?.map((file) => relative(root, file)).join(", ") ?? "as a whole"}`);
-  const second = vitest(project, files);
+  const second = await vitest(project, held, files);
   const merged: Run = { ...second, files: new Map([...first.files, ...second.files]) };
   const still = new Set(failuresOf(merged).map((each) => each.name));
   const passedThen = failures.filter((each) => !still.has(each.name));

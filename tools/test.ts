@@ -28,16 +28,19 @@ const twice = (step: () => Totals) => (): Totals => {
   return first.failed > 0 ? step() : first;
 };
 
-const steps: Record<string, () => Totals> = {
+const steps: Record<string, (held: boolean) => Totals | Promise<Totals>> = {
   types: check("npm", ["run", "--silent", "typecheck"]),
   lint: check("eslint", [".", "--max-warnings", "0"]),
   unit: suite("unit", minutesGone, 70),
   // The programs that the next suites start; building them is a step of its own, so that no suite's time limit counts it.
   programs: twice(check(process.execPath, ["tools/test-programs.ts"])),
-  waiting: suite("waiting", minutesGone, 60),
+  waiting: suite("waiting", minutesGone, 35),
   real: suite("real", minutesGone, 35),
   e2e: suite("e2e", minutesGone),
 };
+
+/** Steps that run beside another one, which leaves them most of a processor; what they write is shown when they have ended. */
+const beside: Record<string, string> = { real: "waiting" };
 
 const { values } = parseArgs({ options: { long: { type: "boolean" }, only: { type: "string", multiple: true } } });
 const unknown = (values.only ?? []).filter((name) => !(name in steps));
@@ -50,15 +53,22 @@ mkdirSync(results, { recursive: true });
 const sum = { passed: 0, failed: 0, skipped: 0 };
 const notes = { failed: [] as string[], "passed at the second try": [] as string[] };
 const lines = (step: string, list: readonly Note[]) => list.map(({ name, reason }) => `${step}: ${name}\n${reason}`);
-for (const [name, step] of Object.entries(steps)) {
-  if (values.only && !values.only.includes(name)) continue;
+/** Runs a step, tells how it ended, and adds to the sums. */
+async function take(name: string, held = false): Promise<void> {
   const start = Date.now();
   console.log(`\n=== ${name}`);
-  const totals = step();
+  const totals = await steps[name]!(held);
   for (const key of ["passed", "failed", "skipped"] as const) sum[key] += totals[key];
   notes.failed.push(...lines(name, totals.failures));
   notes["passed at the second try"].push(...lines(name, totals.retried ?? []));
   console.log(`=== ${name}: ${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped in ${Math.round((Date.now() - start) / 1000)} s`);
+}
+
+const chosen = Object.keys(steps).filter((name) => values.only?.includes(name) ?? true);
+for (const name of chosen) {
+  const other = beside[name];
+  if (other !== undefined && chosen.includes(other)) await Promise.all([take(name), take(other, true)]);
+  else if (!chosen.some((main) => beside[main] === name)) await take(name);
 }
 // At the end as well: where only the tail of a long log is kept, the reasons are in it, and a line on each failure is the last of it.
 for (const [title, list] of Object.entries(notes)) {

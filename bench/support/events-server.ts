@@ -37,8 +37,10 @@ const { port } = await front.listen();
 let offset = 0;
 const publisher = createServer((request, response) => {
   const chunks: Buffer[] = [];
-  request.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", () => {
+  request.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", async () => {
     hub.publish(0, [{ offset, json: Buffer.concat(chunks), at: Date.now() }], ++offset);
+    // As the reader of the topic does before it brings more.
+    await hub.room();
     response.end();
   });
 });

@@ -17,8 +17,8 @@ export interface HubOptions {
   /** A client with more unread bytes than this is dropped. */
   readonly clientBufferBytes: number;
   /**
-   * With more unread bytes than this over all clients, the newest frame aside, those with most are dropped; with as much
-   * held for those that catch up, the ones that have read nothing for longest. @default 67108864
+   * With more unread bytes than this over all clients, what they had no time to read aside, those with most are dropped; with
+   * as much held for those that catch up, the ones that have read nothing for longest. @default 67108864
    */
   readonly totalBufferBytes?: number;
   /** A client that missed more events than this is told of a gap. */
@@ -133,7 +133,7 @@ export class Hub {
   }
 
   /**
-   * Gives events of one partition to all clients.
+   * Gives events of one partition to all clients, by the end of this turn or of the rest that follows a write (100 ms at most).
    * Call it with no more than some 64 KiB at a time, and wait for `room` between two calls.
    * @param next next offset of the partition, behind what is no event too
    */

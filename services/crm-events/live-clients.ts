@@ -1,8 +1,9 @@
 /**
  * Clients that get every event as it comes.
  *
- * What is posted within one turn of the event loop goes out as one write per client: the more there is to do, the fewer
- * writes it takes, and nobody waits when there is little.
+ * What is posted within one turn of the event loop goes out as one write per client. Writing to very many takes a while;
+ * after that it rests as long as it worked, and what is posted meanwhile goes out together. So the more there is to do, the
+ * fewer writes it takes, the process has time for all else, and nobody waits when there is little.
  */
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "./hub.ts";
@@ -12,15 +13,17 @@ import { Frame } from "./sse.ts";
 export interface LiveClientsOptions {
   /** A client with more unread bytes than this is dropped. */
   readonly clientBufferBytes: number;
-  /** With more unread bytes than this over all clients, the newest frame aside, those with most are dropped. */
+  /** With more unread bytes than this over all clients, what they had no time to read aside, those with most are dropped. */
   readonly totalBufferBytes: number;
   readonly metrics: EventsMetrics;
   /** Closes a client that is too slow; it is no longer here afterwards. */
   readonly drop: (client: Client) => void;
 }
 
-/** Posted bytes that are written at once, without waiting for the turn to end. */
+/** Posted bytes that are written at once, without waiting for the turn or the rest to end. */
 const writeBytes = 64 * 1024;
+/** The longest rest, and so the most that it adds to a delivery. */
+const longestRestMs = 100;
 /** How long clients that are reading are waited for, and how often it is looked. */
 const patienceMs = 2_000;
 const lookMs = 20;
@@ -34,11 +37,20 @@ const aheadMs = 60_000;
 export class LiveClients {
   readonly #options: LiveClientsOptions;
   readonly #clients = new Set<Client>();
+  /** Those who came while something waited, and how much of that was posted before they came. */
+  readonly #joined = new Map<Client, number>();
   #parts: Buffer[] = [];
   #bytes = 0;
   /** Times of the events that wait, in milliseconds. */
   #times: number[] = [];
-  #scheduled = false;
+  /** Takes back the write that is to come. */
+  #cancel: (() => void) | undefined;
+  /** By `performance.now`. */
+  #restUntil = 0;
+  /** Unread bytes of all clients when that was last looked at; by now they can only be fewer. */
+  #behind = 0;
+  /** Written bytes for which no caller has waited yet: nobody is slow before having had time to read them. */
+  #fresh = 0;
 
   constructor(options: LiveClientsOptions) {
     this.#options = options;
@@ -50,8 +62,10 @@ export class LiveClients {
 
   /** @param client has everything that was posted before */
   add(client: Client): void {
-    this.flush();
     this.#clients.add(client);
+    // What waits is not written for its sake: many come at once, and each write would be one to all others.
+    if (this.#bytes > 0) this.#joined.set(client, this.#bytes);
+    this.#behind += client.transport.pending;
   }
 
   delete(client: Client): void {
@@ -69,30 +83,52 @@ export class LiveClients {
   /** Sends an event's block to all. @param parts to be concatenated. @param at the event's own time, if its delivery counts */
   post(parts: readonly Buffer[], at?: number): void {
     if (this.#clients.size === 0) return;
-    for (const part of parts) {
-      this.#parts.push(part);
-      this.#bytes += part.length;
-    }
+    const size = parts.reduce((sum, part) => sum + part.length, 0);
+    // Those who have joined get copies of what follows: a large event stays one piece of memory for all.
+    if (size >= writeBytes && this.#joined.size > 0) this.flush();
+    this.#parts.push(...parts);
+    this.#bytes += size;
     if (at !== undefined) this.#times.push(at);
-    if (this.#bytes >= writeBytes) return this.flush();
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.flush();
-    });
+    if (this.#bytes >= writeBytes) this.flush();
+    else if (this.#cancel === undefined) this.#schedule();
+  }
+
+  /** Writes at the end of this turn, or of the rest. */
+  #schedule(): void {
+    const rest = Math.ceil(this.#restUntil - performance.now());
+    if (rest > 0) {
+      const timer = setTimeout(() => this.flush(), rest).unref();
+      this.#cancel = () => clearTimeout(timer);
+    } else {
+      const immediate = setImmediate(() => this.flush());
+      this.#cancel = () => clearImmediate(immediate);
+    }
   }
 
   /**
-   * Waits until there is room for more: at once, or while the clients together are behind by half of what they may be and
-   * are reading. A large event for many clients goes out at their pace so; those who read nothing hold up nobody.
+   * Waits until there is room for more: for a turn, or while the clients together are behind by half of what they may be and
+   * are reading. A large event for many clients goes out at their pace so; those who read nothing hold up nobody. It waits
+   * for no rest.
    */
   async room(): Promise<void> {
     await turn();
+    // What waits comes on top of what the caller brings next, and a client's buffer must hold both.
+    if (this.#bytes >= writeBytes / 2) this.flush();
+    const enough = this.#options.totalBufferBytes / 2;
+    if (this.#behind > enough && this.#pending() > enough) {
+      // Everything is out before their reading is watched.
+      this.flush();
+      await this.#reading(enough);
+    }
+    this.#fresh = 0;
+  }
+
+  /** Waits until the clients are behind by so many bytes at most, or do not read. */
+  async #reading(enough: number): Promise<void> {
     let before = Number.POSITIVE_INFINITY;
     for (const end = Date.now() + patienceMs; Date.now() < end; await sleep(lookMs)) {
       const now = this.#pending();
-      if (now <= this.#options.totalBufferBytes / 2 || now >= before) return;
+      if (now <= enough || now >= before) return;
       before = now;
     }
   }
@@ -100,33 +136,47 @@ export class LiveClients {
   #pending(): number {
     let sum = 0;
     for (const client of this.#clients) sum += client.transport.pending;
-    return sum;
+    return (this.#behind = sum);
   }
 
-  /** Writes what was posted. */
+  /** Writes what was posted, and takes a rest. */
   flush(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
     if (this.#parts.length === 0) return;
-    const frame = new Frame(Buffer.concat(this.#parts, this.#bytes));
+    const body = Buffer.concat(this.#parts, this.#bytes);
     const times = this.#times;
     this.#parts = [];
     this.#times = [];
     this.#bytes = 0;
-    this.#write(frame);
+    const begin = performance.now();
+    this.#write(body);
+    const end = performance.now();
+    this.#restUntil = end + Math.min(end - begin, longestRestMs);
     const now = Date.now();
     for (const at of times) if (now - at <= oldestMs && at - now <= aheadMs) this.#options.metrics.latency.observe(Math.max(0, now - at) / 1_000);
   }
 
-  #write(frame: Frame): void {
+  #write(body: Buffer): void {
     const { clientBufferBytes, drop, metrics, totalBufferBytes } = this.#options;
+    const frames = new Map([[0, new Frame(body)]]);
+    let bytes = 0;
+    let behind = 0;
     let total = 0;
-    metrics.bytes.inc(frame.body.length * this.#clients.size);
+    this.#fresh += body.length;
     for (const client of this.#clients) {
-      client.transport.write(frame);
+      const frame = frameBehind(this.#joined.get(client) ?? 0, body, frames);
+      bytes += frame.body.length;
+      if (frame.body.length > 0) client.transport.write(frame);
       const { pending } = client.transport;
-      // The frame itself is one piece of memory for all, and nobody is slow before having had time to read it.
-      total += Math.max(0, pending - frame.body.length);
+      behind += pending;
+      // The frames themselves are one piece of memory for all.
+      total += Math.max(0, pending - this.#fresh);
       if (pending > clientBufferBytes) drop(client);
     }
+    this.#joined.clear();
+    this.#behind = behind;
+    metrics.bytes.inc(bytes);
     if (total > totalBufferBytes) this.#shed(total - totalBufferBytes / 2);
   }
 
@@ -140,4 +190,11 @@ export class LiveClients {
       bytes -= pending;
     }
   }
+}
+
+/** What follows so many bytes. Who came between the same two events shares a frame with the others. @param frames those made so far */
+function frameBehind(had: number, body: Buffer, frames: Map<number, Frame>): Frame {
+  let frame = frames.get(had);
+  if (frame === undefined) frames.set(had, (frame = new Frame(body.subarray(had))));
+  return frame;
 }

@@ -79,6 +79,18 @@ describe("clients that are up to date", () => {
     stop();
   });
 
+  it("are not dropped for several frames that come at once, before anybody could read", async () => {
+    const readers = Array.from({ length: 10 }, () => new Reader(20 * kib));
+    const { live, dropped, stop } = clients(...readers);
+    for (let frames = 0; frames < 3; frames++) live.post([Buffer.alloc(64 * kib)]);
+    live.post([Buffer.alloc(kib)]);
+    expect(dropped).toEqual([]);
+    await live.room();
+    expect(dropped).toEqual([]);
+    expect(readers.reduce((sum, r) => sum + r.pending, 0)).toBeLessThanOrEqual(64 * kib);
+    stop();
+  });
+
   it("do not wait for those who read nothing, who are dropped with the next frame", async () => {
     const [stuck, reader] = [new Reader(0), new Reader(100 * kib)];
     const { live, dropped, stop } = clients(stuck, reader);

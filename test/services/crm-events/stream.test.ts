@@ -150,6 +150,7 @@ describe("clients that do not read", () => {
     for (let i = 0; events.hub.clients > 1 && i < 3_000; i++) {
       topic.append(0, big);
       events.pumpAll();
+      await events.hub.room();
       await reader.until(() => reader.events.length === i + 1);
     }
     expect(events.hub.clients).toBeLessThan(11);

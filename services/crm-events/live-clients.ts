@@ -51,6 +51,10 @@ export class LiveClients {
   #behind = 0;
   /** Written bytes for which no caller has waited yet: nobody is slow before having had time to read them. */
   #fresh = 0;
+  /** Bytes given to clients since their reading was last looked at. */
+  #added = 0;
+  /** The end of what callers of `room` wait for. */
+  #rooms: Promise<void> = Promise.resolve();
 
   constructor(options: LiveClientsOptions) {
     this.#options = options;
@@ -108,28 +112,40 @@ export class LiveClients {
   /**
    * Waits until there is room for more: for a turn, or while the clients together are behind by half of what they may be and
    * are reading. A large event for many clients goes out at their pace so; those who read nothing hold up nobody. It waits
-   * for no rest.
+   * for no rest. Callers wait one after the other.
    */
-  async room(): Promise<void> {
+  room(): Promise<void> {
+    const room = this.#rooms.then(() => this.#makeRoom());
+    this.#rooms = room.catch(() => undefined);
+    return room;
+  }
+
+  async #makeRoom(): Promise<void> {
     await turn();
     // What waits comes on top of what the caller brings next, and a client's buffer must hold both.
     if (this.#bytes >= writeBytes / 2) this.flush();
     const enough = this.#options.totalBufferBytes / 2;
+    let waitedFor = this.#fresh;
     if (this.#behind > enough && this.#pending() > enough) {
       // Everything is out before their reading is watched.
       this.flush();
+      waitedFor = this.#fresh;
       await this.#reading(enough);
     }
-    this.#fresh = 0;
+    // Others may have written meanwhile: for that they wait themselves.
+    this.#fresh -= waitedFor;
   }
 
   /** Waits until the clients are behind by so many bytes at most, or do not read. */
   async #reading(enough: number): Promise<void> {
     let before = Number.POSITIVE_INFINITY;
     for (const end = Date.now() + patienceMs; Date.now() < end; await sleep(lookMs)) {
+      // A late timer comes before the sockets in a loop that is busy: what the clients have read counts first.
+      await turn();
       const now = this.#pending();
-      if (now <= enough || now >= before) return;
+      if (now <= enough || now - this.#added >= before) return;
       before = now;
+      this.#added = 0;
     }
   }
 
@@ -176,6 +192,7 @@ export class LiveClients {
     }
     this.#joined.clear();
     this.#behind = behind;
+    this.#added += bytes;
     metrics.bytes.inc(bytes);
     if (total > totalBufferBytes) this.#shed(total - totalBufferBytes / 2);
   }

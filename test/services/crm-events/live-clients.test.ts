@@ -91,6 +91,20 @@ describe("clients that are up to date", () => {
     stop();
   });
 
+  it("are not dropped while they read, when several bring events at once", async () => {
+    const readers = Array.from({ length: 10 }, () => new Reader(5 * kib));
+    const { live, dropped, stop } = clients(...readers);
+    const bring = async () => {
+      for (let frames = 0; frames < 3; frames++) {
+        live.post([Buffer.alloc(64 * kib)]);
+        await live.room();
+      }
+    };
+    await Promise.all([bring(), bring(), bring()]);
+    expect(dropped).toEqual([]);
+    stop();
+  });
+
   it("do not wait for those who read nothing, who are dropped with the next frame", async () => {
     const [stuck, reader] = [new Reader(0), new Reader(100 * kib)];
     const { live, dropped, stop } = clients(stuck, reader);

@@ -158,12 +158,11 @@ export async function markVoid(u: Unit, invoice: Invoice): Promise<Invoice> {
 
 /** Gives a whole payment back. @throws Refusal 404 when there is none, 409 when it was refunded before or belongs to QuickBooks */
 export async function refundPayment(u: Unit, id: string): Promise<{ payment: Payment; invoice: Invoice }> {
-  const found = await u.tx.selectFrom("payments").select("invoice_id").where("id", "=", id).executeTakeFirst();
-  if (found === undefined) throw notFound("payment", "id");
-  if (found.invoice_id === null) throw conflict("in_quickbooks", "this payment was entered in QuickBooks: refund it there", "id");
-  const invoice = await takeInvoice(u, found.invoice_id);
-  // Read after the invoice is locked: whoever refunds this payment holds that lock.
-  const payment = await u.tx.selectFrom("payments").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
+  // Before the invoice, as whoever takes over a correction made in QuickBooks locks them: neither may wait for the other.
+  const payment = await u.store.lockRows(u.tx.selectFrom("payments").selectAll().where("id", "=", id)).executeTakeFirst();
+  if (payment === undefined) throw notFound("payment", "id");
+  if (payment.invoice_id === null) throw conflict("in_quickbooks", "this payment was entered in QuickBooks: refund it there", "id");
+  const invoice = await takeInvoice(u, payment.invoice_id);
   const left = payment.amount_cents - payment.refunded_cents;
   if (left === 0) throw conflict("already_refunded", "this payment was refunded before", "id");
   const refunded: Payment = { ...payment, refunded_cents: payment.amount_cents, refunded_at: u.at };

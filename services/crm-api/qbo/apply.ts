@@ -47,7 +47,10 @@ export async function applyDeletion(u: Unit, company: Company, entity: EntityNam
     return;
   }
   const payment = await findPayment(u, company, qboId);
-  if (payment !== undefined) await adjustPayment(u, company, payment, 0);
+  if (payment === undefined || payment.refunded_cents >= payment.amount_cents) return;
+  await adjustPayment(u, company, payment, 0);
+  // Gone with this version: a copy of it that comes late is older. A later change has a higher one, and is taken.
+  await u.tx.updateTable("payments").set({ qbo_sync_token: (payment.qbo_sync_token ?? 0) + 1 }).where("id", "=", payment.id).execute();
 }
 
 /**

@@ -8,18 +8,19 @@ export class QboUnreachable extends Error {
   override readonly name = "QboUnreachable";
   /** Of the answer, if there was one. */
   readonly status: number | undefined;
-  readonly #othersAnswered: boolean;
+  /** There was no answer, but one to another request right after. */
+  readonly othersAnswered: boolean;
 
-  /** @param options.othersAnswered there was no answer, but one to another request right after; default: not known */
+  /** @param options.othersAnswered default: not known */
   constructor(message: string, options: { readonly status?: number; readonly othersAnswered?: boolean; readonly cause?: unknown } = {}) {
     super(oneLine(message, maxMessage), { cause: options.cause });
     this.status = options.status;
-    this.#othersAnswered = options.othersAnswered ?? false;
+    this.othersAnswered = options.othersAnswered ?? false;
   }
 
   /** QuickBooks answers, if not usably, or not for this request: what is asked for may be put off by itself. */
   get wasAnswered(): boolean {
-    return this.status !== undefined || this.#othersAnswered;
+    return this.status !== undefined || this.othersAnswered;
   }
 
   /** Something on the way refused this request, and would not refuse another: a 4xx that speaks neither of time nor of limits. */

@@ -41,6 +41,7 @@ export async function sendPushes(changes: Changes, client: QboClient, company: Q
     .orderBy("seq")
     .limit(batch)
     .execute();
+  inTurn(pushes);
   const writer = new Writer(changes, client, company);
   const blocked = new Set<string>();
   const unanswered: QboUnreachable[] = [];
@@ -53,6 +54,13 @@ export async function sendPushes(changes: Changes, client: QboClient, company: Q
   }
   if (unanswered[0] !== undefined) throw unanswered[0];
   return sent;
+}
+
+/** Sorts writes: those that were never tried first, then those that waited longest; an invoice's keep their order behind its first one. */
+function inTurn(pushes: QboPush[]): void {
+  const dueAt = new Map<string, number>();
+  for (const push of pushes) if (!dueAt.has(push.invoice_id)) dueAt.set(push.invoice_id, push.next_attempt_at);
+  pushes.sort((a, b) => (dueAt.get(a.invoice_id) ?? 0) - (dueAt.get(b.invoice_id) ?? 0) || a.seq - b.seq);
 }
 
 /**

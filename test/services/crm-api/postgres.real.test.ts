@@ -1,7 +1,11 @@
 /** The same service on a real PostgreSQL, with two replicas. */
 import { sql } from "kysely";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Changes } from "../../../services/crm-api/crm/unit.ts";
+import { Changes, type Unit } from "../../../services/crm-api/crm/unit.ts";
+import { applyEntity } from "../../../services/crm-api/qbo/apply.ts";
+import { connectCompany, findCompany } from "../../../services/crm-api/qbo/companies.ts";
+import { pushLater } from "../../../services/crm-api/qbo/pushes.ts";
+import { refundPayment } from "../../../services/crm-api/crm/invoices.ts";
 import { forgetOldAnswers } from "../../../services/crm-api/crm/once.ts";
 import { countDueInvoices } from "../../../services/crm-api/crm/due.ts";
 import { systemClock } from "../../../services/crm-api/clock.ts";
@@ -108,6 +112,42 @@ describe.skipIf(postgresMissing)("on PostgreSQL", () => {
     await one.store.db.updateTable("invoices").set({ due_at: Date.now() - 1 }).execute();
     await Promise.all([one, two].map((api) => countDueInvoices(new Changes(api.store, systemClock))));
     expect([await one.metric(`crm_invoices_due_total{org_id="acme"}`), await two.metric(`crm_invoices_overdue_total{org_id="acme"}`)]).toEqual([20, 20]);
+  });
+
+  it("refunds what QuickBooks raises a payment to meanwhile, and neither breaks the other off", async () => {
+    const [api, other] = [await replica(), await open()];
+    const [here, worker] = [new Changes(api.store, systemClock), new Changes(other, systemClock)];
+    const later = Date.now() + 86_400_000;
+    await connectCompany(worker, "acme", "r", { accessToken: "a", refreshToken: "r", accessExpiresAt: later, refreshExpiresAt: later, issuedAt: Date.now() });
+    const { payment } = (await api.post(`/invoices/${await newInvoice(api, 10_000)}/payments`, { amount_cents: 6_000 })).body;
+    await other.db.updateTable("payments").set({ qbo_realm: "r", qbo_id: "2", qbo_sync_token: 0, qbo_updated_at: 0 }).execute();
+    const company = (await findCompany(other.db, "r"))!;
+    const time = new Date().toISOString();
+    const raise = (u: Unit) => applyEntity(u, { ...company, home_currency: "USD" }, "Payment", { Id: "2", SyncToken: "1", TotalAmt: 80, MetaData: { CreateTime: time, LastUpdatedTime: time } });
+    const [locked, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const runs = { raise: 0, refund: 0 };
+    const raising = worker.commit(async (u) => {
+      runs.raise++;
+      // What a raise does first.
+      await u.tx.selectFrom("payments").select("id").forUpdate().execute();
+      locked.resolve();
+      await go.promise;
+      await raise(u);
+    });
+    await locked.promise;
+    const refunding = here.commit(async (u) => {
+      runs.refund++;
+      const { invoice } = await refundPayment(u, payment.id);
+      await pushLater(u, "payment.void", "acme", payment.id, invoice.id);
+    });
+    await eventually(async () => (await sql<{ n: number }>`select count(*) as n from pg_stat_activity where wait_event_type = 'Lock'`.execute(other.db)).rows[0]!.n > 0);
+    go.resolve();
+    await Promise.all([raising, refunding]);
+    expect(runs).toEqual({ raise: 1, refund: 1 });
+    await worker.commit(raise);
+    expect(await other.db.selectFrom("payments").select(["amount_cents", "refunded_cents"]).executeTakeFirst()).toEqual({ amount_cents: 8_000, refunded_cents: 8_000 });
+    expect([await api.metric(`crm_invoice_payments_cents_total{org_id="acme"}`), await api.metric(`crm_refunds_cents_total{org_id="acme"}`)]).toEqual([8_000, 8_000]);
+    await other.close();
   });
 
   it("has one relay at a time, wakes it from every replica, and hands over when it stops", async () => {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createInvoice, payInvoice, refundPayment } from "../../../services/crm-api/crm/invoices.ts";
 import { addOrg } from "../../../services/crm-api/crm/orgs.ts";
 import { Changes } from "../../../services/crm-api/crm/unit.ts";
-import { applyEntity } from "../../../services/crm-api/qbo/apply.ts";
+import { applyDeletion, applyEntity } from "../../../services/crm-api/qbo/apply.ts";
 import type { QboCall, QboClient } from "../../../services/crm-api/qbo/client.ts";
 import { connectCompany, findCompany } from "../../../services/crm-api/qbo/companies.ts";
 import { workOffInbox } from "../../../services/crm-api/qbo/inbox.ts";
@@ -113,4 +113,23 @@ describe.each(orders)("when the %s comes before the %s", (...order) => {
     const { amount_cents, refunded_cents } = await changes.store.db.selectFrom("payments").selectAll().executeTakeFirstOrThrow();
     expect([amount_cents, refunded_cents]).toEqual([11_000, 6_000]);
   });
+});
+
+it("a payment that is deleted there stays so when a copy of the same version comes late; a later version is revenue again", async () => {
+  const known = await company();
+  const remove = () => changes.commit((u) => applyDeletion(u, known, "Payment", "2"));
+  const comes = (version: number, amount: number) => {
+    theirs = { invoice: {}, payment: object("2", version, { TotalAmt: amount }) };
+    return take("Payment");
+  };
+  for (let i = 0; i < 2; i++) {
+    await remove();
+    await comes(0, 60);
+    expect(await state()).toEqual({ paid: 0, status: "open", revenue: 6_000, refunds: 6_000 });
+  }
+  await comes(1, 50);
+  expect(await state()).toMatchObject({ revenue: 11_000, refunds: 6_000 });
+  await remove();
+  await comes(1, 50);
+  expect(await state()).toMatchObject({ revenue: 11_000, refunds: 11_000 });
 });

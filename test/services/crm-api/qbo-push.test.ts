@@ -163,6 +163,25 @@ it("a write that times out each time, while QuickBooks answers otherwise, is put
   expect(await arrived()).toEqual([true, true, true]);
 });
 
+it("more writes that time out than one round tries keep none that comes after them", async () => {
+  for (let i = 0; i < 6; i++) {
+    failures.set(`Bad${i}`, () => new QboUnreachable("QuickBooks did not answer within 30 s"));
+    await invoice(`Bad${i}`);
+  }
+  await withdraw(await invoice("Good"));
+  for (let round = 0; round < 2; round++) {
+    await expect(send()).rejects.toThrow("did not answer");
+    await clock.advance(480_000);
+  }
+  expect(await arrived()).toEqual(Array(8).fill(false));
+  await expect(send()).rejects.toThrow("did not answer");
+  expect(await arrived()).toEqual([...Array(6).fill(false), true, true]);
+  // Of those that wait, each has its turn.
+  await clock.advance(480_000);
+  await expect(send()).rejects.toThrow("did not answer");
+  expect((await pushes()).map((p) => p.attempts)).toEqual([2, 2, 2, 2, 2, 2, 0, 0]);
+});
+
 it("an object whose read times out each time is put off, and holds up no other event", async () => {
   const slow = new QboUnreachable("QuickBooks did not answer within 30 s");
   const reader = { call: async (realm: string, call: QboCall) => (call.path === "invoice/1" ? Promise.reject(slow) : call.path === "invoice/2" ? Promise.reject(new QboFault("610", "gone")) : client.call(realm, call)) } as unknown as QboClient;

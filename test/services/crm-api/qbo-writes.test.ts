@@ -184,6 +184,22 @@ it("writes go in the order in which they were made, whatever the clocks of the r
   expect((await books()).invoices.map((i: any) => i.Balance)).toEqual([0]);
 });
 
+it.each(["reset", "500"])("writes and webhooks go on while no synchronisation gets a usable answer: %s", async (mode) => {
+  await connected();
+  const problem = async () => (await t.get("/qbo/status")).body.companies[0].problem;
+  await t.control("POST", "/faults", { mode, operation: "cdc", count: 100_000 });
+  await t.post("/qbo/sync");
+  await eventually(async () => (await problem()) !== null);
+  const { body } = await t.post("/invoices", { org_id: "acme", customer: "C", amount_cents: 10_000 });
+  await eventually(async () => (await t.get(`/invoices/${body.id}`)).body.qbo_id !== null);
+  await t.control("POST", "/clock", { offset_seconds: 2 });
+  await t.control("POST", "/companies/-/invoices", { amount: 80.8 });
+  await eventually(async () => (await count("crm_invoices_generated_total")) === 2);
+  expect(await problem()).toMatch(mode === "reset" ? "cannot be reached" : "500");
+  await t.control("DELETE", "/faults");
+  await eventually(async () => (await problem()) === null, 30_000);
+}, 60_000);
+
 describe("limits", () => {
   it("keeps a pause over a restart", async () => {
     await connected({ clock: fastClock(1) });

@@ -175,7 +175,7 @@ export class LiveClients {
 
   #write(body: Buffer): void {
     const { clientBufferBytes, drop, metrics, totalBufferBytes } = this.#options;
-    const frames = new Map([[0, new Frame(body)]]);
+    const frames = new Map<number, Frame>();
     let bytes = 0;
     let behind = 0;
     let total = 0;

@@ -25,7 +25,8 @@ const lastRetryMs = 30 * 60_000;
  * Works off a company's events that are due.
  * @returns how many there were
  * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which may concern all events; those stay as they are, but for
- * one whose object got an answer that cannot be used, or none while others do: it is put off, or it would hold up the others for as long as it does
+ * one whose object got an answer that cannot be used, or none while others do: it is put off, or it would hold up the others
+ * for as long as it does
  */
 export async function workOffInbox(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
   const { db } = changes.store;

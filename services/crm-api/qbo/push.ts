@@ -11,6 +11,7 @@ import { link, readAnew } from "./apply.ts";
 import type { QboClient } from "./client.ts";
 import { fromCents, marker, qboInvoice, qboPayment, type EntityName, type QboInvoice, type QboPayment } from "./entities.ts";
 import { faultCodes, QboFault, QboUnreachable } from "./errors.ts";
+import { wasAnswered } from "./inbox.ts";
 import { queryPage, quoted, readOne } from "./query.ts";
 
 /** Many, so that refused writes that wait at the head leave room for others. */
@@ -29,7 +30,8 @@ type Done = { readonly table: "invoices" | "payments"; readonly id: string; read
  * Sends a company's writes that are due; those of one invoice in their order.
  * @returns how many were sent
  * @throws QboUnreachable, QboRateLimited or QboNotAuthorised, which may concern all writes; those stay as they are, but for
- * one that got an answer which cannot be used, or none while others do: it is put off, or it would hold up the others for as long as it does
+ * one that got an answer which cannot be used, or none while others do: it is put off, or it would hold up the others for as
+ * long as it does
  */
 export async function sendPushes(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
   const pushes = await changes.store.db
@@ -48,7 +50,7 @@ export async function sendPushes(changes: Changes, client: QboClient, company: Q
   let sent = 0;
   for (const push of pushes) {
     if (blocked.has(push.invoice_id)) continue;
-    if (push.next_attempt_at > changes.clock.now() || !(await sendOne(changes, client, writer, push, log, unanswered))) blocked.add(push.invoice_id);
+    if (push.next_attempt_at > changes.clock.now() || !(await sendOne(changes, writer, push, log, unanswered))) blocked.add(push.invoice_id);
     else sent++;
     if (unanswered.length === unansweredWrites) break;
   }
@@ -67,7 +69,7 @@ function inTurn(pushes: QboPush[]): void {
  * @param unanswered gets the error when the answer cannot be used, which may be so for other writes too
  * @returns whether the next write of the same invoice may go
  */
-async function sendOne(changes: Changes, client: QboClient, writer: Writer, push: QboPush, log: Logger, unanswered: QboUnreachable[]): Promise<boolean> {
+async function sendOne(changes: Changes, writer: Writer, push: QboPush, log: Logger, unanswered: QboUnreachable[]): Promise<boolean> {
   try {
     const done = await writer.write(push);
     await changes.commit(async (u) => {
@@ -76,10 +78,9 @@ async function sendOne(changes: Changes, client: QboClient, writer: Writer, push
       else await u.tx.updateTable(done.table).set(link(writer.company.realm_id, done.copy)).where("id", "=", done.id).execute();
     });
     return true;
-  } catch (failure) {
-    const error = await withOthersTried(client, writer.company.realm_id, failure);
+  } catch (error) {
     const refused = error instanceof QboFault || error instanceof ZodError;
-    if (!refused && !(error instanceof QboUnreachable && error.wasAnswered)) throw error;
+    if (!refused && !wasAnswered(error)) throw error;
     const attempts = refused ? push.attempts + 1 : Math.max(push.attempts, Math.min(push.attempts + 1, unansweredAttempts));
     const gaveUp = attempts >= maxAttempts;
     await changes.commit(async (u) => {
@@ -115,8 +116,19 @@ class Writer {
     this.company = company;
   }
 
-  /** @returns the object as QuickBooks has it now; undefined when there was nothing to do */
+  /**
+   * @returns the object as QuickBooks has it now; undefined when there was nothing to do
+   * @throws what a call throws, marked when only this write gets no answer
+   */
   async write(push: QboPush): Promise<Done> {
+    try {
+      return await this.#write(push);
+    } catch (error) {
+      throw await withOthersTried(this.#client, this.company.realm_id, error);
+    }
+  }
+
+  async #write(push: QboPush): Promise<Done> {
     if (push.kind === "invoice.create") return this.#createInvoice(push);
     if (push.kind === "invoice.void") return this.#voidInvoice(push);
     if (push.kind === "payment.create") return this.#createPayment(push);

@@ -12,6 +12,7 @@ class ByName extends BaseSequencer {
 const waiting = [
   ...["cluster", "dead-man", "finance-exact", "finance-restart", "outage", "outage-order", "slack-faults"].map((name) => `test/rules/${name}.real.test.ts`),
   ...["cut-off", "early-clients", "two-brokers"].map((name) => `test/services/crm-events/${name}.real.test.ts`),
+  "test/services/crm-api/two-brokers.real.test.ts",
 ];
 
 export default defineConfig({

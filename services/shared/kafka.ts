@@ -71,11 +71,17 @@ export function kafkaConnection(env: KafkaEnv, clientId: string): KafkaConnectio
 export type TextProducer = Producer<string, string, string, string>;
 
 /**
- * An idempotent producer that waits for all in-sync replicas and places keys as the Java client does.
+ * An idempotent producer that waits for all in-sync replicas, places keys as the Java client does, and goes on while some
+ * partitions have no leader (see `PatientConsumer`): a send to one of those fails by itself.
  * After a failed send close it and make another: its sequence numbers no longer say what the broker holds.
  */
 export function createProducer(connection: KafkaConnection): TextProducer {
-  return new Producer({ ...connection, idempotent: true, serializers: stringSerializers, partitioner: compatibilityPartitioner });
+  return new PatientProducer({ ...connection, idempotent: true, serializers: stringSerializers, partitioner: compatibilityPartitioner });
+}
+
+/** @returns the partition, from 0 on, in which `createProducer` and the Java client place a key of a topic with so many */
+export function partitionOf(key: string, partitions: number): number {
+  return compatibilityPartitioner({ topic: "", key }, Buffer.from(key)) % partitions;
 }
 
 /**
@@ -93,6 +99,13 @@ export class PatientConsumer extends Consumer {
 
 /** The same for the library's administrator, which otherwise cannot list topics while a partition of any of them has no leader. */
 class PatientAdmin extends Admin {
+  override [kGetApi]<Request extends unknown[], Response>(name: string, callback: Callback<API<Request, Response>>): void {
+    super[kGetApi]<Request, Response>(name, patiently(name, callback));
+  }
+}
+
+/** The same for the library's producer: it has a way with a leader that there is not, but never gets to it. */
+class PatientProducer extends Producer<string, string, string, string> {
   override [kGetApi]<Request extends unknown[], Response>(name: string, callback: Callback<API<Request, Response>>): void {
     super[kGetApi]<Request, Response>(name, patiently(name, callback));
   }
@@ -125,6 +138,11 @@ export function kafkaReason(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return kafkaReason(error.errors.at(-1));
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? `${error.message.replace(/\.$/, "")}: ${kafkaReason(error.cause)}` : error.message;
+}
+
+/** Whether a client's error tells that the topic was deleted. */
+export function isTopicGone(error: unknown): boolean {
+  return error instanceof Error && (kafkaReason(error).startsWith("Unknown topic") || findErrorBy(error, "apiId", "UNKNOWN_TOPIC_OR_PARTITION") !== null);
 }
 
 /** A topic that must exist. */

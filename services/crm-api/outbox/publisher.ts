@@ -1,5 +1,5 @@
 /** Hands events to Kafka. */
-import { createProducer, ensureTopic, type KafkaConnection, type TextProducer, type TopicSpec } from "../../shared/kafka.ts";
+import { createProducer, ensureTopic, partitionOf, type KafkaConnection, type TextProducer, type TopicSpec } from "../../shared/kafka.ts";
 
 export interface OutboxEvent {
   readonly seq: number;
@@ -13,35 +13,51 @@ export interface Publisher {
   readonly topic: string;
   /** Makes sure that the topic is there as configured. @throws WrongPartitionCount, or the client's error when no broker answers */
   prepare(): Promise<void>;
+  /** The partition that an event's key belongs to. */
+  partition(key: string): number;
   /**
-   * Resolves when Kafka has acknowledged all of them; events of one key stay in order.
-   * @throws the client's error; some, all or none may have arrived then
+   * Resolves when Kafka has answered about all of them; events of one key stay in order.
+   * @returns the partitions whose events it has not acknowledged, each with the client's error: some, all or none of those
+   *   events may have arrived. All others' have.
    */
-  publish(events: readonly OutboxEvent[]): Promise<void>;
+  publish(events: readonly OutboxEvent[]): Promise<ReadonlyMap<number, unknown>>;
   close(): Promise<void>;
 }
 
 /** A publisher to one topic; nothing connects before the first call. */
 export function kafkaPublisher(connection: KafkaConnection, spec: TopicSpec): Publisher {
   let producer: TextProducer | undefined;
+  let brokers = connection.bootstrapBrokers;
+  const connect = (): TextProducer => {
+    const made = createProducer({ ...connection, bootstrapBrokers: brokers });
+    // The next client asks those first that could be reached: it waits 5 s for one that cannot, more than once.
+    made.on("client:broker:failed", ({ broker: { host, port } }) => (brokers = brokers.toSorted((a, b) => Number(a === `${host}:${port}`) - Number(b === `${host}:${port}`))));
+    return made;
+  };
   const drop = () => {
     const dropped = producer;
     producer = undefined;
     // Not waited for: closing hangs as long as a silent broker does.
     if (dropped !== undefined) void Promise.resolve(dropped.close(true)).catch(() => undefined);
   };
+  const partition = (key: string) => partitionOf(key, spec.partitions);
   return {
     topic: spec.topic,
     prepare: async () => void (await ensureTopic(connection, spec)),
+    partition,
     publish: async (events) => {
-      producer ??= createProducer(connection);
-      try {
-        await producer.send({ messages: events.map((e) => ({ topic: spec.topic, key: e.key, value: e.value, headers: { "event-id": e.event_id, "event-type": e.type } })) });
-      } catch (error) {
-        drop();
-        throw error;
-      }
+      const sender = (producer ??= connect());
+      const failed = new Map<number, unknown>();
+      // One request per partition, since the client knows only whether all of a request has arrived.
+      const sent = [...Map.groupBy(events, (e) => partition(e.key))].map(async ([number, some]) => {
+        await sender.send({ messages: some.map((e) => message(spec.topic, number, e)) }).catch((error: unknown) => failed.set(number, error));
+      });
+      await Promise.all(sent);
+      if (failed.size > 0) drop();
+      return failed;
     },
     close: async () => drop(),
   };
 }
+
+const message = (topic: string, partition: number, e: OutboxEvent) => ({ topic, partition, key: e.key, value: e.value, headers: { "event-id": e.event_id, "event-type": e.type } });

@@ -4,9 +4,12 @@
  * One process at a time reads the unsent events in the order of their numbers, publishes a batch, waits for the
  * acknowledgement and marks it. A crash or a lost lease in between repeats a batch with the same event ids; the next one
  * never starts before, so that the first copies of an aggregate's events are in order.
+ *
+ * A partition that does not take its events is held back for a pause while the others go on, and is tried again from its
+ * oldest event.
  */
 import type { Logger } from "../../shared/log.ts";
-import { kafkaReason, WrongPartitionCount } from "../../shared/kafka.ts";
+import { isTopicGone, kafkaReason, WrongPartitionCount } from "../../shared/kafka.ts";
 import type { Clock } from "../clock.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Lease } from "../store/lease.ts";
@@ -54,6 +57,11 @@ export class OutboxRelay {
   #deletedAt = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | undefined;
   #problem: string | undefined;
+  /** Partitions that are left out until the pause is over, and up to which number the outbox has been read without them. */
+  readonly #held = new Set<number>();
+  #readTo = 0;
+  #refusals = 0;
+  #pauseOver = false;
 
   constructor(parts: RelayParts, options: Partial<RelayOptions> = {}) {
     this.#parts = parts;
@@ -112,31 +120,67 @@ export class OutboxRelay {
     if (sent === 0 && !this.#woken) await this.#wait(this.#options.pollMs);
   }
 
+  /** @returns how many events were looked at */
   async #sendBatch(): Promise<number> {
-    const { db, publisher, metrics, clock } = this.#parts;
-    const events = await this.#unsent();
-    if (events.length > 0) {
-      await publisher.publish(events);
-      await db.updateTable("outbox").set({ sent_at: clock.now() }).where("seq", "in", events.map((e) => e.seq)).execute();
-      metrics.outboxPublished.inc({ topic: publisher.topic }, events.length);
-      metrics.outboxPublishedBytes.inc({ topic: publisher.topic }, events.reduce((sum, e) => sum + size(e), 0));
+    const { publisher, clock } = this.#parts;
+    const { events, isRest } = await this.#unsent();
+    const free = events.filter((e) => !this.#held.has(publisher.partition(e.key)));
+    if (free.length > 0) {
+      const refused = await publisher.publish(free);
+      const taken = free.filter((e) => !refused.has(publisher.partition(e.key)));
+      if (taken.length > 0) await this.#mark(taken);
+      if (refused.size > 0) this.#hold(refused);
     }
+    if (this.#held.size === 0) this.#refusals = 0;
+    // Not before all others have been sent: the try that failed may have taken longer than the pause.
+    else if (isRest && this.#pauseOver) this.#release();
+    else this.#readTo = events.at(-1)?.seq ?? this.#readTo;
     if (clock.now() - this.#deletedAt >= deleteEveryMs) await this.#deleteOld();
     return events.length;
   }
 
-  async #unsent(): Promise<OutboxEvent[]> {
+  async #mark(events: readonly OutboxEvent[]): Promise<void> {
+    const { db, publisher, metrics, clock } = this.#parts;
+    await db.updateTable("outbox").set({ sent_at: clock.now() }).where("seq", "in", events.map((e) => e.seq)).execute();
+    metrics.outboxPublished.inc({ topic: publisher.topic }, events.length);
+    metrics.outboxPublishedBytes.inc({ topic: publisher.topic }, events.reduce((sum, e) => sum + size(e), 0));
+  }
+
+  /** Leaves partitions out until a pause is over; that of the first ends it for all. */
+  #hold(refused: ReadonlyMap<number, unknown>): void {
+    if ([...refused.values()].some(isTopicGone)) this.#prepared = false;
+    const isFirst = this.#held.size === 0;
+    for (const partition of refused.keys()) this.#held.add(partition);
+    this.#report(refused.values().next().value, isFirst ? ++this.#refusals : this.#refusals, { partitions: [...this.#held].toSorted((a, b) => a - b) });
+    if (!isFirst) return;
+    const over = () => {
+      this.#pauseOver = true;
+      this.wake();
+    };
+    void this.#pause(this.#refusals).then(over);
+  }
+
+  #release(): void {
+    this.#pauseOver = false;
+    this.#held.clear();
+    this.#readTo = 0;
+    this.#woken = true;
+  }
+
+  /** The next batch, and whether there is nothing after it now. */
+  async #unsent(): Promise<{ events: OutboxEvent[]; isRest: boolean }> {
     const rows = await this.#parts.db
       .selectFrom("outbox")
       .select(["seq", "event_id", "type", "key", "value"])
       .where("sent_at", "is", null)
+      .where("seq", ">", this.#readTo)
       .orderBy("seq")
       .limit(this.#options.batchEvents)
       .execute();
     let bytes = 0;
     const tooMany = rows.findIndex((row) => (bytes += size(row)) > this.#options.batchBytes);
     // An event that is too large on its own goes alone.
-    return tooMany === -1 ? rows : rows.slice(0, Math.max(1, tooMany));
+    return tooMany === -1 ? { events: rows, isRest: rows.length < this.#options.batchEvents } : { events: rows.slice(0, Math.max(1, tooMany)), isRest: false };
   }
 
   async #deleteOld(): Promise<void> {
@@ -148,17 +192,25 @@ export class OutboxRelay {
   }
 
   async #failed(error: unknown): Promise<void> {
-    const { metrics, log, clock } = this.#parts;
-    metrics.outboxFailures.inc();
     this.#prepared = false;
     this.#problem = error instanceof WrongPartitionCount ? error.message : undefined;
-    if (this.#failures++ === 0 || clock.now() - this.#loggedAt >= logEveryMs) {
-      this.#loggedAt = clock.now();
-      log.error({ reason: kafkaReason(error), failures: this.#failures }, "events stay in the outbox and will be sent again");
-    }
-    const pause = Math.min(this.#options.maxBackoffMs, firstBackoffMs * 2 ** Math.min(this.#failures - 1, 16));
+    this.#report(error, ++this.#failures);
+    await this.#pause(this.#failures);
+  }
+
+  /** @param failures how many in a row */
+  #report(error: unknown, failures: number, more: object = {}): void {
+    const { metrics, log, clock } = this.#parts;
+    metrics.outboxFailures.inc();
+    if (failures > 1 && clock.now() - this.#loggedAt < logEveryMs) return;
+    this.#loggedAt = clock.now();
+    log.error({ reason: kafkaReason(error), failures, ...more }, "events stay in the outbox and will be sent again");
+  }
+
+  async #pause(failures: number): Promise<void> {
+    const ms = Math.min(this.#options.maxBackoffMs, firstBackoffMs * 2 ** Math.min(failures - 1, 16));
     // Jitter keeps replicas from asking a returning broker in step.
-    await clock.sleep(pause * (0.5 + Math.random() / 2), this.#stop.signal);
+    await this.#parts.clock.sleep(ms * (0.5 + Math.random() / 2), this.#stop.signal);
   }
 
   async #wait(ms: number): Promise<void> {

@@ -50,8 +50,9 @@ const publisherWithCrashes = (publisher: Publisher): Publisher => ({
       await sleep(Math.random() * 4);
       await pass("after-publish");
     }
-    await sent;
+    const refused = await sent;
     await pass("before-mark");
+    return refused;
   },
 });
 

@@ -96,6 +96,52 @@ describe("the relay", () => {
     expect(new Set(publisher.events.map((e) => e.event_id)).size).toBe(6);
   });
 
+  describe("while a partition takes nothing", () => {
+    // Placed apart; see the first expectation.
+    const [away, here] = ["test:one", "test:two"];
+    const order = (key: string) => publisher.events.filter((e) => e.key === key).map((e) => JSON.parse(e.value).data.n);
+
+    it("publishes the others' events once, though the outbox is full of its own, and its own in order when it is back", async () => {
+      expect(publisher.partition(away)).not.toBe(publisher.partition(here));
+      relay.start();
+      await drained();
+      await relay.stop();
+      publisher.away.add(publisher.partition(away));
+      relay = makeRelay({ batchEvents: 4, maxBackoffMs: 60 });
+      for (let i = 0; i < 3; i++) {
+        await emit(10, "one", { i });
+        await emit(3, "two", { i });
+      }
+      relay.start();
+      await eventually(() => order(here).length === 9);
+      // Longer than some of its pauses.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await emit(1, "two");
+      await eventually(() => order(here).length === 10);
+      expect(order(away)).toEqual([]);
+      expect(order(here)).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2, 0]);
+      expect((await outboxState(store.db)).depth).toBe(30);
+      publisher.away.clear();
+      await drained();
+      const ten = Array.from({ length: 10 }, (_, n) => n);
+      expect(order(away)).toEqual([...ten, ...ten, ...ten]);
+      expect(new Set(publisher.events.map((e) => e.event_id)).size).toBe(publisher.events.length);
+    });
+
+    it("counts each attempt, and tries no more often than its pauses allow", async () => {
+      publisher.away.add(publisher.partition(away));
+      relay = makeRelay({ pollMs: 1, maxBackoffMs: 100 });
+      const failures = async () => metricOf(await metrics.registry.metrics(), "crm_outbox_publish_failures_total") ?? 0;
+      const before = await failures();
+      relay.start();
+      await emit(1, "one");
+      const began = Date.now();
+      for (let n = 0; n < 100; n++) await emit(1, "two");
+      await eventually(async () => (await failures()) >= before + 4);
+      expect((await failures()) - before).toBeLessThanOrEqual(1 + (Date.now() - began) / 50);
+    });
+  });
+
   it("does not touch events while another process has the lease", async () => {
     let held = false;
     relay = makeRelay({ pollMs: 5 }, { hold: async () => held, release: async () => undefined });

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { InjectOptions } from "fastify";
 import type { Clock } from "../../../services/crm-api/clock.ts";
 import { readCrmApiEnv } from "../../../services/crm-api/env.ts";
+import { partitionOf } from "../../../services/shared/kafka.ts";
 import type { OutboxEvent, Publisher } from "../../../services/crm-api/outbox/publisher.ts";
 import { createCrmApi, type CrmApi, type Replacements } from "../../../services/crm-api/service.ts";
 import { openEmbeddedStore, type Store } from "../../../services/crm-api/store/store.ts";
@@ -61,23 +62,34 @@ export function fastClock(speed: number): Clock {
   };
 }
 
-/** Keeps what it is given; `fail` makes the next calls throw. */
+/** Keeps what it is given, unless the next call shall fail or a partition takes nothing. */
 export class MemoryPublisher implements Publisher {
   readonly topic = "aetherlink.events";
   readonly events: OutboxEvent[] = [];
   readonly batches: number[] = [];
   failures: Error[] = [];
+  /** Partitions that take nothing. */
+  readonly away = new Set<number>();
   prepareFailure: Error | undefined;
 
   async prepare(): Promise<void> {
     if (this.prepareFailure !== undefined) throw this.prepareFailure;
   }
 
-  async publish(events: readonly OutboxEvent[]): Promise<void> {
+  partition(key: string): number {
+    return partitionOf(key, 6);
+  }
+
+  async publish(events: readonly OutboxEvent[]): Promise<ReadonlyMap<number, unknown>> {
     const failure = this.failures.shift();
-    if (failure !== undefined) throw failure;
-    this.batches.push(events.length);
-    this.events.push(...events);
+    const refused = new Map<number, unknown>();
+    for (const partition of events.map((e) => this.partition(e.key))) {
+      if (failure !== undefined || this.away.has(partition)) refused.set(partition, failure ?? new Error("no leader"));
+    }
+    const taken = events.filter((e) => !refused.has(this.partition(e.key)));
+    this.batches.push(taken.length);
+    this.events.push(...taken);
+    return refused;
   }
 
   async close(): Promise<void> {}

@@ -8,7 +8,7 @@ export class QboUnreachable extends Error {
   override readonly name = "QboUnreachable";
   /** Of the answer, if there was one. */
   readonly status: number | undefined;
-  /** There was no answer, but one to another request right after. */
+  /** There was no usable answer, but one to another request right after. */
   readonly othersAnswered: boolean;
 
   /** @param options.othersAnswered default: not known */

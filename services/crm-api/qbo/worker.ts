@@ -1,4 +1,5 @@
 /** Does the QuickBooks work in the background: one process at a time for all companies, each company on its own. */
+import { ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import type { Changes } from "../crm/unit.ts";
 import type { Metrics } from "../metrics.ts";
@@ -7,7 +8,7 @@ import type { QboConnection } from "../store/tables.ts";
 import { withOthersTried } from "./alone.ts";
 import type { QboClient } from "./client.ts";
 import { findCompany, listCompanies } from "./companies.ts";
-import { QboNotAuthorised, QboUnreachable } from "./errors.ts";
+import { QboFault, QboNotAuthorised, QboUnreachable } from "./errors.ts";
 import { forgetOldEvents, wasAnswered, workOffInbox } from "./inbox.ts";
 import { sendPushes } from "./push.ts";
 import { syncCompany } from "./sync.ts";
@@ -160,10 +161,14 @@ export class QboWorker {
     await asked.where("sync_requested_at", "=", company.sync_requested_at).execute();
   }
 
-  /** Puts a synchronisation off that got no usable answer. @throws any other error, and each one of the first import, for which all else waits */
+  /**
+   * Puts a synchronisation off that was refused or got no usable answer.
+   * @throws any other error, and each one of the first import, for which all else waits
+   */
   async #unsynced(company: QboConnection, failure: unknown): Promise<QboUnreachable> {
     if (company.imported_at === null) throw failure;
-    const error = unusableAnswer(await withOthersTried(this.#parts.client, company.realm_id, failure));
+    const isRefused = failure instanceof QboFault || failure instanceof ZodError;
+    const error = isRefused ? new QboUnreachable(failure.message, { othersAnswered: true, cause: failure }) : unusableAnswer(await withOthersTried(this.#parts.client, company.realm_id, failure));
     this.#syncPauses.lengthen(company.realm_id, this.#parts.changes.clock.now());
     return error;
   }

@@ -40,6 +40,8 @@ export function kafkaPublisher(connection: KafkaConnection, spec: TopicSpec): Pu
     // Not waited for: closing hangs as long as a silent broker does.
     if (dropped !== undefined) void Promise.resolve(dropped.close(true)).catch(() => undefined);
   };
+  /** Partitions that did not take their last events. Each gets a request of its own, or those of one broker would fail together for ever. */
+  const apart = new Set<number>();
   const partition = (key: string) => partitionOf(key, spec.partitions);
   return {
     topic: spec.topic,
@@ -48,11 +50,18 @@ export function kafkaPublisher(connection: KafkaConnection, spec: TopicSpec): Pu
     publish: async (events) => {
       const sender = (producer ??= connect());
       const failed = new Map<number, unknown>();
-      // One request per partition, since the client knows only whether all of a request has arrived.
-      const sent = [...Map.groupBy(events, (e) => partition(e.key))].map(async ([number, some]) => {
-        await sender.send({ messages: some.map((e) => message(spec.topic, number, e)) }).catch((error: unknown) => failed.set(number, error));
-      });
-      await Promise.all(sent);
+      const send = async (some: readonly OutboxEvent[]) => {
+        const refused = await sender.send({ messages: some.map((e) => message(spec.topic, e)) }).then(() => undefined, refusalOf);
+        if (refused === undefined && apart.size === 0) return;
+        for (const number of new Set(some.map((e) => partition(e.key)))) {
+          apart.delete(number);
+          if (refused === undefined || refused.taken.has(number)) continue;
+          apart.add(number);
+          failed.set(number, refused.error);
+        }
+      };
+      const requests = apart.size === 0 ? [events] : [...Map.groupBy(events, ({ key }) => (apart.has(partition(key)) ? partition(key) : "all others")).values()];
+      await Promise.all(requests.map(send));
       if (failed.size > 0) drop();
       return failed;
     },
@@ -60,4 +69,9 @@ export function kafkaPublisher(connection: KafkaConnection, spec: TopicSpec): Pu
   };
 }
 
-const message = (topic: string, partition: number, e: OutboxEvent) => ({ topic, partition, key: e.key, value: e.value, headers: { "event-id": e.event_id, "event-type": e.type } });
+const message = (topic: string, e: OutboxEvent) => ({ topic, key: e.key, value: e.value, headers: { "event-id": e.event_id, "event-type": e.type } });
+
+/** Why a send failed, and the partitions that had taken theirs all the same; the client tells so of whole brokers only. */
+function refusalOf(error: Error & { readonly produced?: { readonly offsets?: readonly { readonly partition: number }[] } }): { error: unknown; taken: ReadonlySet<number> } {
+  return { error, taken: new Set(error.produced?.offsets?.map((o) => o.partition)) };
+}

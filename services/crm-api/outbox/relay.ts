@@ -124,10 +124,10 @@ export class OutboxRelay {
   async #sendBatch(): Promise<number> {
     const { publisher, clock } = this.#parts;
     const { events, isRest } = await this.#unsent();
-    const free = events.filter((e) => !this.#held.has(publisher.partition(e.key)));
+    const free = this.#without(this.#held, events);
     if (free.length > 0) {
       const refused = await publisher.publish(free);
-      const taken = free.filter((e) => !refused.has(publisher.partition(e.key)));
+      const taken = this.#without(refused, free);
       if (taken.length > 0) await this.#mark(taken);
       if (refused.size > 0) this.#hold(refused);
     }
@@ -137,6 +137,10 @@ export class OutboxRelay {
     else this.#readTo = events.at(-1)?.seq ?? this.#readTo;
     if (clock.now() - this.#deletedAt >= deleteEveryMs) await this.#deleteOld();
     return events.length;
+  }
+
+  #without(partitions: { readonly size: number; has(partition: number): boolean }, events: readonly OutboxEvent[]): readonly OutboxEvent[] {
+    return partitions.size === 0 ? events : events.filter((e) => !partitions.has(this.#parts.publisher.partition(e.key)));
   }
 
   async #mark(events: readonly OutboxEvent[]): Promise<void> {

@@ -52,15 +52,20 @@ export async function waitHealthy(prefix: string, expected: readonly string[], s
 
 const tail = (container: string, lines = 10) => run("sh", ["-c", 'docker logs --tail "$2" "$1" 2>&1', "sh", container, String(lines)]);
 
+/** Names of a stack's loaders, and what the engine says of each, such as `Exited (0) 2 minutes ago`. */
+async function loaders(prefix: string): Promise<[name: string, status: string][]> {
+  const lines = (await run("docker", ["ps", "--all", "--format", "{{.Names}}|{{.Status}}", "--filter", `label=crm.stack=${prefix}`])).split("\n");
+  return lines.map((line) => line.split("|")).map(([name = "", status = ""]): [string, string] => [name, status]).filter(([name]) => name.endsWith("-loader"));
+}
+
 /** Names of the loaders that did not end well, or were never started. */
 export async function failedLoaders(prefix: string): Promise<string[]> {
-  const lines = (await run("docker", ["ps", "--all", "--format", "{{.Names}}|{{.Status}}", "--filter", `label=crm.stack=${prefix}`])).split("\n");
-  return lines.map((line) => line.split("|") as [string, string?]).filter(([name, status = ""]) => name.endsWith("-loader") && !status.startsWith("Exited (0)")).map(([name]) => name);
+  return (await loaders(prefix)).filter(([, status]) => !status.startsWith("Exited (0)")).map(([name]) => name);
 }
 
 /** What each loader that has failed said, under its name; Compose itself prints a code at most. */
 export async function loaderReports(prefix: string): Promise<string[]> {
-  const names = (await run("docker", ["ps", "--all", "--format", "{{.Names}}", "--filter", `label=crm.stack=${prefix}`])).split("\n").filter((name) => name.endsWith("-loader"));
+  const names = (await loaders(prefix)).map(([name]) => name);
   if (names.length === 0) return [];
   const codes = (await run("docker", ["inspect", "--format", "{{.State.ExitCode}} {{.State.Error}}", ...names])).split("\n");
   const failed = names.map((name, i) => ({ name, state: (codes[i] ?? "0").trim() })).filter(({ state }) => !/^0(\s|$)/.test(state));

@@ -71,7 +71,8 @@ const vitest = async (project: string, held: boolean, files: readonly string[] =
   const log = join(results, `${project}.log`);
   const output = held ? openSync(log, "w") : "inherit";
   const child = spawn("vitest", ["run", "--project", project, ...reporters, `--outputFile.json=${reportFile}`, ...files], { cwd: root, stdio: ["inherit", output, output], env: { ...process.env, NOTES_FILE: notesFile } });
-  const [code] = (await once(child, "close")) as [number | null];
+  // Where it cannot even be started, that is how it ended.
+  const [code] = (await once(child, "close").catch((error: unknown) => [String(error)])) as [number | string | null];
   if (typeof output === "number") {
     closeSync(output);
     console.log(readFileSync(log, "utf8"));
@@ -80,7 +81,7 @@ const vitest = async (project: string, held: boolean, files: readonly string[] =
   const { retried, outside } = read<Notes>(notesFile) ?? { retried: [], outside: [] };
   const byFile = new Map((report?.testResults ?? []).map((file) => [file.name, file]));
   const told = outside.length > 0 || [...byFile.values()].some((file) => file.status === "failed");
-  const whole = report === undefined ? "no report was written" : code !== 0 && !told ? `vitest ended with ${code}, and no case failed` : undefined;
+  const whole = report === undefined ? `vitest ended with ${code}, and no report was written` : code !== 0 && !told ? `vitest ended with ${code}, and no case failed` : undefined;
   return { files: byFile, outside, retried, whole: whole === undefined ? undefined : { name: "vitest", reason: whole }, tookMs: Date.now() - began };
 };
 

@@ -39,7 +39,7 @@ export async function applyEntity(u: Unit, company: Company, entity: EntityName,
   return applyPayment(u, company, homePayment(qboPayment.parse(row), company.home_currency));
 }
 
-/** An invoice is void and a payment is gone once QuickBooks no longer has it. */
+/** An invoice is void and a payment is gone, both for good, once QuickBooks no longer has it. */
 export async function applyDeletion(u: Unit, company: Company, entity: EntityName, qboId: string): Promise<void> {
   if (entity === "Invoice") {
     const invoice = await findInvoice(u, company, qboId);
@@ -47,10 +47,10 @@ export async function applyDeletion(u: Unit, company: Company, entity: EntityNam
     return;
   }
   const payment = await findPayment(u, company, qboId);
-  if (payment === undefined || payment.refunded_cents >= payment.amount_cents) return;
+  if (payment === undefined) return;
   await adjustPayment(u, company, payment, 0);
-  // Gone with this version: a copy of it that comes late is older. A later change has a higher one, and is taken.
-  await u.tx.updateTable("payments").set({ qbo_sync_token: (payment.qbo_sync_token ?? 0) + 1 }).where("id", "=", payment.id).execute();
+  // For good: every copy that comes late is older, also one of a version that was never seen here.
+  await u.tx.updateTable("payments").set({ qbo_sync_token: Number.MAX_SAFE_INTEGER }).where("id", "=", payment.id).execute();
 }
 
 /**

@@ -6,6 +6,7 @@ import { ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import { newId } from "../crm/ids.ts";
 import type { Changes } from "../crm/unit.ts";
+import type { Db } from "../store/store.ts";
 import type { QboConnection, QboInboxTable } from "../store/tables.ts";
 import { withOthersTried } from "./alone.ts";
 import { applyDeletion, applyEntity } from "./apply.ts";
@@ -30,12 +31,14 @@ const lastRetryMs = 30 * 60_000;
  */
 export async function workOffInbox(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
   const { db } = changes.store;
+  const now = changes.clock.now();
+  await endOldWaits(db, company.realm_id, now);
   const events = await db
     .selectFrom("qbo_inbox")
     .selectAll()
     .where("realm_id", "=", company.realm_id)
     .where("processed_at", "is", null)
-    .where("next_attempt_at", "<=", changes.clock.now())
+    .where("next_attempt_at", "<=", now)
     .orderBy("next_attempt_at")
     .orderBy("received_at")
     .limit(batch)
@@ -44,6 +47,11 @@ export async function workOffInbox(changes: Changes, client: QboClient, company:
   const objects = Map.groupBy(events, (e) => `${e.entity}:${e.entity_id}`);
   for (const same of objects.values()) await workOff(changes, client, company, same, log);
   return events.length;
+}
+
+/** None is put off for so long: the clock was set back since, and that time may be far away. */
+async function endOldWaits(db: Db, realm: string, now: number): Promise<void> {
+  await db.updateTable("qbo_inbox").set({ next_attempt_at: now }).where("realm_id", "=", realm).where("processed_at", "is", null).where("next_attempt_at", ">", now + lastRetryMs).execute();
 }
 
 /**

@@ -5,6 +5,7 @@
 import { z, ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import type { Changes, Unit } from "../crm/unit.ts";
+import type { Db } from "../store/store.ts";
 import type { Invoice, Payment, QboConnection, QboPush } from "../store/tables.ts";
 import { withOthersTried } from "./alone.ts";
 import { link, readAnew } from "./apply.ts";
@@ -14,7 +15,7 @@ import { faultCodes, QboFault, QboUnreachable } from "./errors.ts";
 import { wasAnswered } from "./inbox.ts";
 import { queryPage, quoted, readOne } from "./query.ts";
 
-/** Many, so that refused writes that wait at the head leave room for others. */
+/** Writes of one round. */
 const batch = 500;
 const maxAttempts = 10;
 /** An answer that cannot be used counts as an attempt up to here: for that alone, or soon after it, no write is given up. */
@@ -34,16 +35,7 @@ type Done = { readonly table: "invoices" | "payments"; readonly id: string; read
  * long as it does
  */
 export async function sendPushes(changes: Changes, client: QboClient, company: QboConnection, log: Logger): Promise<number> {
-  const pushes = await changes.store.db
-    .selectFrom("qbo_pushes")
-    .selectAll()
-    .where("org_id", "=", company.org_id)
-    .where("done_at", "is", null)
-    .where("failed_at", "is", null)
-    .orderBy("seq")
-    .limit(batch)
-    .execute();
-  inTurn(pushes);
+  const pushes = await duePushes(changes, company.org_id);
   const writer = new Writer(changes, client, company);
   const blocked = new Set<string>();
   const unanswered: QboUnreachable[] = [];
@@ -58,11 +50,27 @@ export async function sendPushes(changes: Changes, client: QboClient, company: Q
   return sent;
 }
 
-/** Sorts writes: those that were never tried first, then those that waited longest; an invoice's keep their order behind its first one. */
-function inTurn(pushes: QboPush[]): void {
-  const dueAt = new Map<string, number>();
-  for (const push of pushes) if (!dueAt.has(push.invoice_id)) dueAt.set(push.invoice_id, push.next_attempt_at);
-  pushes.sort((a, b) => (dueAt.get(a.invoice_id) ?? 0) - (dueAt.get(b.invoice_id) ?? 0) || a.seq - b.seq);
+/**
+ * The writes of invoices whose first one is due: those that were never tried first, then those that waited longest; an
+ * invoice's keep their order behind its first one. What is put off leaves room for others, however much it is.
+ */
+async function duePushes(changes: Changes, orgId: string): Promise<QboPush[]> {
+  const { db } = changes.store;
+  const now = changes.clock.now();
+  await endOldWaits(db, orgId, now);
+  const turns = db
+    .selectFrom("qbo_pushes")
+    .select((eb) => ["seq as turn", eb.fn.agg<number>("first_value", ["next_attempt_at"]).over((o) => o.partitionBy("invoice_id").orderBy("seq")).as("due_at")])
+    .where("org_id", "=", orgId)
+    .where("done_at", "is", null)
+    .where("failed_at", "is", null);
+  const due = db.selectFrom(turns.as("turns")).innerJoin("qbo_pushes", "seq", "turn").selectAll("qbo_pushes").where("due_at", "<=", now);
+  return due.orderBy("due_at").orderBy("seq").limit(batch).execute();
+}
+
+/** None is put off for so long: the clock was set back since, and that time may be far away. */
+async function endOldWaits(db: Db, orgId: string, now: number): Promise<void> {
+  await db.updateTable("qbo_pushes").set({ next_attempt_at: now }).where("org_id", "=", orgId).where("done_at", "is", null).where("next_attempt_at", ">", now + lastRetryMs).execute();
 }
 
 /**

@@ -115,21 +115,31 @@ describe.each(orders)("when the %s comes before the %s", (...order) => {
   });
 });
 
-it("a payment that is deleted there stays so when a copy of the same version comes late; a later version is revenue again", async () => {
-  const known = await company();
-  const remove = () => changes.commit((u) => applyDeletion(u, known, "Payment", "2"));
-  const comes = (version: number, amount: number) => {
-    theirs = { invoice: {}, payment: object("2", version, { TotalAmt: amount }) };
-    return take("Payment");
+describe.each([0, 1, 7])("when a copy of version %i comes after the deletion", (version) => {
+  const remove = async (entity: "Invoice" | "Payment", id: string) => {
+    const known = await company();
+    await changes.commit((u) => applyDeletion(u, known, entity, id));
   };
-  for (let i = 0; i < 2; i++) {
-    await remove();
-    await comes(0, 60);
-    expect(await state()).toEqual({ paid: 0, status: "open", revenue: 6_000, refunds: 6_000 });
-  }
-  await comes(1, 50);
-  expect(await state()).toMatchObject({ revenue: 11_000, refunds: 6_000 });
-  await remove();
-  await comes(1, 50);
-  expect(await state()).toMatchObject({ revenue: 11_000, refunds: 11_000 });
+
+  it.each([60, 0])("a payment that was last seen with an amount of %i stays deleted", async (last) => {
+    await correct(["Payment"], 0, 100 - last, { TotalAmt: last });
+    await remove("Payment", "2");
+    const deleted = await state();
+    expect(deleted).toEqual({ paid: 0, status: "open", revenue: 6_000, refunds: 6_000 });
+    await correct(["Payment"], version, 100, { TotalAmt: 80 });
+    expect(await state()).toEqual(deleted);
+    await remove("Payment", "2");
+    expect(await state()).toEqual(deleted);
+  });
+
+  it("an invoice stays void", async () => {
+    await remove("Invoice", "1");
+    const deleted = await state();
+    expect(deleted).toMatchObject({ status: "void" });
+    await clock.advance(5_000);
+    theirs = { invoice: object("1", version, { TotalAmt: 200, Balance: 0 }), payment: {} };
+    await take("Invoice");
+    await workOffInbox(changes, client, await company(), silent);
+    expect(await state()).toEqual(deleted);
+  });
 });

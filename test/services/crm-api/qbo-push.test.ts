@@ -182,6 +182,40 @@ it("more writes that time out than one round tries keep none that comes after th
   expect((await pushes()).map((p) => p.attempts)).toEqual([2, 2, 2, 2, 2, 2, 0, 0]);
 });
 
+it("writes that are put off keep none that comes after them, however many they are", async () => {
+  for (let i = 0; i < 600; i++) await invoice("Bad");
+  await changes.store.db.updateTable("qbo_pushes").set({ attempts: 1, next_attempt_at: clock.now() + 1 }).execute();
+  await withdraw(await invoice("Good"));
+  expect(await send()).toBe(2);
+  expect(await arrived()).toEqual([...Array(600).fill(false), true, true]);
+  // When their time has come, so has their turn: a round's worth at a time.
+  await clock.advance(1);
+  expect([await send(), await send()]).toEqual([500, 100]);
+});
+
+it("a clock that is set back takes no write, nor those behind it, with it for longer than any is put off", async () => {
+  failures.set("Bad", status(403));
+  await withdraw(await invoice("Bad"));
+  await send();
+  failures.clear();
+  await clock.advance(-20 * 60_000);
+  expect(await send()).toBe(0);
+  await clock.advance(-86_400_000);
+  expect(await send()).toBe(2);
+  expect(await arrived()).toEqual([true, true]);
+});
+
+it("a clock that is set back takes no event with it for longer than any is put off", async () => {
+  const reader = { call: async () => Promise.reject(new QboFault("4000", "no")) } as unknown as QboClient;
+  const look = async (through: QboClient) => workOffInbox(changes, through, (await findCompany(changes.store.db, "r"))!, silent);
+  await changes.store.db.insertInto("qbo_inbox").values(inboxRow({ id: "1", realm_id: "r", entity: "Invoice", entity_id: "1", operation: "read", received_at: 1 })).execute();
+  expect([await look(reader), await look(client)]).toEqual([1, 0]);
+  await clock.advance(-20 * 60_000);
+  expect(await look(client)).toBe(0);
+  await clock.advance(-86_400_000);
+  expect(await look(client)).toBe(1);
+});
+
 it("an object whose read times out each time is put off, and holds up no other event", async () => {
   const slow = new QboUnreachable("QuickBooks did not answer within 30 s");
   const reader = { call: async (realm: string, call: QboCall) => (call.path === "invoice/1" ? Promise.reject(slow) : call.path === "invoice/2" ? Promise.reject(new QboFault("610", "gone")) : client.call(realm, call)) } as unknown as QboClient;

@@ -11,67 +11,107 @@ export interface OutboxEvent {
 
 export interface Publisher {
   readonly topic: string;
-  /** Makes sure that the topic is there as configured. @throws WrongPartitionCount, or the client's error when no broker answers */
-  prepare(): Promise<void>;
+  /** How many partitions the topic is to have. */
+  readonly partitions: number;
   /** The partition that an event's key belongs to. */
   partition(key: string): number;
+  /** Makes sure that the topic is there as configured. @throws WrongPartitionCount, or the client's error when no broker answers */
+  prepare(): Promise<void>;
   /**
    * Resolves when Kafka has answered about all of them; events of one key stay in order.
+   * @param apart the partition of all of them, when they go by a connection of its own: one that gets no answer keeps no other waiting
    * @returns the partitions whose events it has not acknowledged, each with the client's error: some, all or none of those
    *   events may have arrived. All others' have.
    */
-  publish(events: readonly OutboxEvent[]): Promise<ReadonlyMap<number, unknown>>;
+  publish(events: readonly OutboxEvent[], apart?: number): Promise<ReadonlyMap<number, unknown>>;
+  /** Ends a partition's own connection. */
+  release(partition: number): void;
   close(): Promise<void>;
 }
 
+const silentMs = 5_000;
+
 /** A publisher to one topic; nothing connects before the first call. */
 export function kafkaPublisher(connection: KafkaConnection, spec: TopicSpec): Publisher {
-  let producer: TextProducer | undefined;
-  let brokers = connection.bootstrapBrokers;
-  const connect = (): TextProducer => {
-    const made = createProducer({ ...connection, bootstrapBrokers: brokers });
-    // The next client asks those first that could be reached: it waits 5 s for one that cannot, more than once.
-    made.on("client:broker:failed", ({ broker: { host, port } }) => (brokers = brokers.toSorted((a, b) => Number(a === `${host}:${port}`) - Number(b === `${host}:${port}`))));
+  const { topic, partitions } = spec;
+  const producers = new Map<number | undefined, TextProducer>();
+  const brokers = new Brokers(connection.bootstrapBrokers);
+  const partition = (key: string) => partitionOf(key, partitions);
+  const drop = (apart: number | undefined) => {
+    const dropped = producers.get(apart);
+    producers.delete(apart);
+    if (dropped !== undefined) end(dropped);
+  };
+  const connect = async (apart: number | undefined, isSecond = false): Promise<TextProducer> => {
+    const known = producers.get(apart);
+    if (known !== undefined) return known;
+    const [first] = brokers.inOrder;
+    const made = createProducer({ ...connection, bootstrapBrokers: brokers.inOrder });
+    made.on("client:broker:failed", ({ broker: { host, port } }) => brokers.askLast(`${host}:${port}`));
+    try {
+      await brokers.watch(() => made.metadata({ topics: [topic] }));
+    } catch (error) {
+      end(made);
+      throw error;
+    }
+    if (brokers.inOrder[0] !== first && !isSecond) {
+      // It would ask the silent one again and again.
+      end(made);
+      return connect(apart, true);
+    }
+    producers.set(apart, made);
     return made;
   };
-  const drop = () => {
-    const dropped = producer;
-    producer = undefined;
-    // Not waited for: closing hangs as long as a silent broker does.
-    if (dropped !== undefined) void Promise.resolve(dropped.close(true)).catch(() => undefined);
-  };
-  /** Partitions that did not take their last events. Each gets a request of its own, or those of one broker would fail together for ever. */
-  const apart = new Set<number>();
-  const partition = (key: string) => partitionOf(key, spec.partitions);
   return {
-    topic: spec.topic,
-    prepare: async () => void (await ensureTopic(connection, spec)),
+    topic,
+    partitions,
     partition,
-    publish: async (events) => {
-      const sender = (producer ??= connect());
-      const failed = new Map<number, unknown>();
-      const send = async (some: readonly OutboxEvent[]) => {
-        const refused = await sender.send({ messages: some.map((e) => message(spec.topic, e)) }).then(() => undefined, refusalOf);
-        if (refused === undefined && apart.size === 0) return;
-        for (const number of new Set(some.map((e) => partition(e.key)))) {
-          apart.delete(number);
-          if (refused === undefined || refused.taken.has(number)) continue;
-          apart.add(number);
-          failed.set(number, refused.error);
-        }
-      };
-      const requests = apart.size === 0 ? [events] : [...Map.groupBy(events, ({ key }) => (apart.has(partition(key)) ? partition(key) : "all others")).values()];
-      await Promise.all(requests.map(send));
-      if (failed.size > 0) drop();
-      return failed;
+    prepare: () => brokers.watch(async () => void (await ensureTopic({ ...connection, bootstrapBrokers: brokers.inOrder }, spec))),
+    publish: async (events, apart) => {
+      try {
+        const producer = await connect(apart);
+        // Placed here and not by the client, for which the topic may have grown meanwhile.
+        await producer.send({ messages: events.map((e) => ({ topic, partition: partition(e.key), key: e.key, value: e.value, headers: { "event-id": e.event_id, "event-type": e.type } })) });
+        return new Map();
+      } catch (error) {
+        drop(apart);
+        const taken = takenIn(error);
+        const all = new Set(events.map((e) => partition(e.key)));
+        return new Map([...all].filter((number) => !taken.has(number)).map((number) => [number, error]));
+      }
     },
-    close: async () => drop(),
+    release: drop,
+    close: async () => [...producers.keys()].forEach(drop),
   };
 }
 
-const message = (topic: string, e: OutboxEvent) => ({ topic, key: e.key, value: e.value, headers: { "event-id": e.event_id, "event-type": e.type } });
+/** The brokers that a new client asks in turn, those that gave no answer last: it waits long for each, and more than once. */
+class Brokers {
+  inOrder: string[];
 
-/** Why a send failed, and the partitions that had taken theirs all the same; the client tells so of whole brokers only. */
-function refusalOf(error: Error & { readonly produced?: { readonly offsets?: readonly { readonly partition: number }[] } }): { error: unknown; taken: ReadonlySet<number> } {
-  return { error, taken: new Set(error.produced?.offsets?.map((o) => o.partition)) };
+  constructor(all: KafkaConnection["bootstrapBrokers"]) {
+    this.inOrder = all.map((broker) => (typeof broker === "string" ? broker : `${broker.host}:${broker.port}`));
+  }
+
+  askLast(broker: string): void {
+    this.inOrder = this.inOrder.toSorted((a, b) => Number(a === broker) - Number(b === broker));
+  }
+
+  /** @param first what a new client does first; when that takes long, the broker that was asked takes connections and is silent */
+  async watch<T>(first: () => Promise<T>): Promise<T> {
+    const [asked = ""] = this.inOrder;
+    const began = performance.now();
+    try {
+      return await first();
+    } finally {
+      if (performance.now() - began > silentMs) this.askLast(asked);
+    }
+  }
 }
+
+/** The partitions that had taken their part of a send when it failed; the client tells so of whole brokers only. */
+const takenIn = (error: unknown): ReadonlySet<number> =>
+  new Set((error as { produced?: { offsets?: readonly { partition: number }[] } }).produced?.offsets?.map((o) => o.partition));
+
+/** Not waited for: closing hangs as long as a silent broker does. */
+const end = (producer: TextProducer): void => void Promise.resolve(producer.close(true)).catch(() => undefined);

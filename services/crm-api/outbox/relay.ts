@@ -5,8 +5,7 @@
  * acknowledgement and marks it. A crash or a lost lease in between repeats a batch with the same event ids; the next one
  * never starts before, so that the first copies of an aggregate's events are in order.
  *
- * A partition that does not take its events is held back for a pause while the others go on, and is tried again from its
- * oldest event.
+ * A partition that does not take its events is held: they are set aside and tried by themselves while the others go on.
  */
 import type { Logger } from "../../shared/log.ts";
 import { isTopicGone, kafkaReason, WrongPartitionCount } from "../../shared/kafka.ts";
@@ -15,6 +14,7 @@ import type { Metrics } from "../metrics.ts";
 import type { Lease } from "../store/lease.ts";
 import type { Db } from "../store/store.ts";
 import type { OutboxEvent, Publisher } from "./publisher.ts";
+import { OutboxQueue, sizeOf } from "./queue.ts";
 
 export interface RelayOptions {
   /** Events of one batch, and so of memory. */
@@ -39,6 +39,14 @@ export interface RelayParts {
   readonly log: Logger;
 }
 
+/** A partition whose events are set aside. */
+interface Held {
+  /** Tries that failed in a row. */
+  failures: number;
+  /** The try under way with the pause after it; undefined when it is over. */
+  trying: Promise<void> | undefined;
+}
+
 const firstBackoffMs = 100;
 const stopMs = 4_000;
 const deleteEveryMs = 60_000;
@@ -48,24 +56,24 @@ const logEveryMs = 30_000;
 export class OutboxRelay {
   readonly #parts: RelayParts;
   readonly #options: RelayOptions;
+  readonly #queue: OutboxQueue;
+  readonly #held = new Map<number, Held>();
   readonly #stop = new AbortController();
   #wake: () => void = () => undefined;
   #woken = false;
   #prepared = false;
+  /** Had the lease at the last look. */
+  #mine = false;
   #failures = 0;
   #loggedAt = Number.NEGATIVE_INFINITY;
   #deletedAt = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | undefined;
   #problem: string | undefined;
-  /** Partitions that are left out until the pause is over, and up to which number the outbox has been read without them. */
-  readonly #held = new Set<number>();
-  #readTo = 0;
-  #refusals = 0;
-  #pauseOver = false;
 
   constructor(parts: RelayParts, options: Partial<RelayOptions> = {}) {
     this.#parts = parts;
     this.#options = { ...relayDefaults, ...options };
+    this.#queue = new OutboxQueue(parts.db, this.#options);
     const { topic } = parts.publisher;
     parts.metrics.outboxPublished.inc({ topic }, 0);
     parts.metrics.outboxPublishedBytes.inc({ topic }, 0);
@@ -86,12 +94,13 @@ export class OutboxRelay {
     this.#wake();
   }
 
-  /** Ends after the batch under way, or without it when the broker is silent: it is sent again then. The lease is free. */
+  /** Ends after the batches under way, or without them when the broker is silent: they are sent again then. The lease is free. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#wake();
     const done = new AbortController();
-    await Promise.race([this.#running, this.#parts.clock.sleep(stopMs, done.signal)]);
+    const all = Promise.all([this.#running, ...this.#tries()]);
+    await Promise.race([all, this.#parts.clock.sleep(stopMs, done.signal)]);
     done.abort();
     await this.#parts.publisher.close();
     await this.#parts.lease.release().catch(() => undefined);
@@ -109,82 +118,118 @@ export class OutboxRelay {
   }
 
   async #step(): Promise<void> {
-    const { publisher, lease } = this.#parts;
+    const { publisher } = this.#parts;
     if (!this.#prepared) {
       await publisher.prepare();
       this.#prepared = true;
       this.#problem = undefined;
     }
     this.#woken = false;
-    const sent = (await lease.hold()) ? await this.#sendBatch() : 0;
-    if (sent === 0 && !this.#woken) await this.#wait(this.#options.pollMs);
+    const looked = (await this.#hasLease()) ? await this.#sendBatch() : 0;
+    if (looked === 0 && !this.#woken) await this.#wait(this.#options.pollMs);
+  }
+
+  /** After a time without the lease, and at the start, what was set aside is put back. */
+  async #hasLease(): Promise<boolean> {
+    const wasMine = this.#mine;
+    this.#mine = false;
+    if (!wasMine) {
+      await Promise.all(this.#tries());
+      for (const partition of this.#held.keys()) this.#free(partition);
+    }
+    if (!(await this.#parts.lease.hold())) return false;
+    if (!wasMine) await this.#queue.putBack();
+    return (this.#mine = true);
   }
 
   /** @returns how many events were looked at */
   async #sendBatch(): Promise<number> {
     const { publisher, clock } = this.#parts;
-    const { events, isRest } = await this.#unsent();
-    const free = this.#without(this.#held, events);
-    if (free.length > 0) {
-      const refused = await publisher.publish(free);
-      const taken = this.#without(refused, free);
-      if (taken.length > 0) await this.#mark(taken);
-      if (refused.size > 0) this.#hold(refused);
-    }
-    if (this.#held.size === 0) this.#refusals = 0;
-    // Not before all others have been sent: the try that failed may have taken longer than the pause.
-    else if (isRest && this.#pauseOver) this.#release();
-    else this.#readTo = events.at(-1)?.seq ?? this.#readTo;
-    if (clock.now() - this.#deletedAt >= deleteEveryMs) await this.#deleteOld();
+    for (const [partition, held] of this.#held) if (held.trying === undefined) await this.#tryAgain(partition, held);
+    // Also after the clock was set back.
+    if (Math.abs(clock.now() - this.#deletedAt) >= deleteEveryMs) await this.#deleteOld();
+    if (this.#held.size === publisher.partitions) return 0;
+    const events = await this.#queue.next();
+    const parts = Map.groupBy(events, (e) => this.#held.size > 0 && this.#held.has(publisher.partition(e.key)));
+    await this.#setAside(parts.get(true) ?? []);
+    const free = parts.get(false) ?? [];
+    if (free.length > 0) await this.#send(free);
     return events.length;
   }
 
-  #without(partitions: { readonly size: number; has(partition: number): boolean }, events: readonly OutboxEvent[]): readonly OutboxEvent[] {
-    return partitions.size === 0 ? events : events.filter((e) => !partitions.has(this.#parts.publisher.partition(e.key)));
+  async #send(events: readonly OutboxEvent[]): Promise<void> {
+    const { publisher } = this.#parts;
+    const refused = await publisher.publish(events);
+    if (refused.size === 0) return this.#sent(events);
+    const parts = Map.groupBy(events, (e) => refused.has(publisher.partition(e.key)));
+    const [error] = refused.values();
+    this.#report(error, 1, { partitions: [...refused.keys()].toSorted((a, b) => a - b) });
+    if (isTopicGone(error)) this.#prepared = false;
+    for (const partition of refused.keys()) this.#hold(partition);
+    await this.#setAside(parts.get(true) ?? []);
+    await this.#sent(parts.get(false) ?? []);
   }
 
-  async #mark(events: readonly OutboxEvent[]): Promise<void> {
-    const { db, publisher, metrics, clock } = this.#parts;
-    await db.updateTable("outbox").set({ sent_at: clock.now() }).where("seq", "in", events.map((e) => e.seq)).execute();
-    metrics.outboxPublished.inc({ topic: publisher.topic }, events.length);
-    metrics.outboxPublishedBytes.inc({ topic: publisher.topic }, events.reduce((sum, e) => sum + size(e), 0));
+  /** From now on all events of the partition that are read are set aside. */
+  #hold(partition: number): void {
+    const held: Held = { failures: 1, trying: undefined };
+    this.#held.set(partition, held);
+    held.trying = this.#rest(held);
   }
 
-  /** Leaves partitions out until a pause is over; that of the first ends it for all. */
-  #hold(refused: ReadonlyMap<number, unknown>): void {
-    if ([...refused.values()].some(isTopicGone)) this.#prepared = false;
-    const isFirst = this.#held.size === 0;
-    for (const partition of refused.keys()) this.#held.add(partition);
-    this.#report(refused.values().next().value, isFirst ? ++this.#refusals : this.#refusals, { partitions: [...this.#held].toSorted((a, b) => a - b) });
-    if (!isFirst) return;
-    const over = () => {
-      this.#pauseOver = true;
-      this.wake();
-    };
-    void this.#pause(this.#refusals).then(over);
+  /** Starts a try, or lets the partition go when nothing of it is set aside any more. */
+  async #tryAgain(partition: number, held: Held): Promise<void> {
+    const waits = (await this.#queue.next(partition)).length > 0;
+    if (!waits) return this.#free(partition);
+    held.trying = this.#try(partition, held);
+    // It takes events again. Without others coming in between, this try is its last.
+    if (held.failures === 0) await held.trying;
   }
 
-  #release(): void {
-    this.#pauseOver = false;
-    this.#held.clear();
-    this.#readTo = 0;
-    this.#woken = true;
+  #free(partition: number): void {
+    this.#held.delete(partition);
+    this.#parts.publisher.release(partition);
   }
 
-  /** The next batch, and whether there is nothing after it now. */
-  async #unsent(): Promise<{ events: OutboxEvent[]; isRest: boolean }> {
-    const rows = await this.#parts.db
-      .selectFrom("outbox")
-      .select(["seq", "event_id", "type", "key", "value"])
-      .where("sent_at", "is", null)
-      .where("seq", ">", this.#readTo)
-      .orderBy("seq")
-      .limit(this.#options.batchEvents)
-      .execute();
-    let bytes = 0;
-    const tooMany = rows.findIndex((row) => (bytes += size(row)) > this.#options.batchBytes);
-    // An event that is too large on its own goes alone.
-    return tooMany === -1 ? { events: rows, isRest: rows.length < this.#options.batchEvents } : { events: rows.slice(0, Math.max(1, tooMany)), isRest: false };
+  /** Sends what is set aside of a partition until there is nothing more, or it is refused. */
+  async #try(partition: number, held: Held): Promise<void> {
+    const { publisher, lease } = this.#parts;
+    try {
+      while (!this.#stop.signal.aborted && (await lease.hold())) {
+        const events = await this.#queue.next(partition);
+        if (events.length === 0) break;
+        const refused = await publisher.publish(events, partition);
+        if (refused.size > 0) throw refused.get(partition);
+        await this.#sent(events);
+        held.failures = 0;
+      }
+    } catch (error) {
+      this.#report(error, ++held.failures, { partitions: [partition] });
+      if (isTopicGone(error)) this.#prepared = false;
+    }
+    await this.#rest(held);
+  }
+
+  async #rest(held: Held): Promise<void> {
+    if (held.failures > 0) await this.#pause(held.failures);
+    held.trying = undefined;
+    this.wake();
+  }
+
+  #tries(): Promise<void>[] {
+    return [...this.#held.values()].flatMap(({ trying }) => trying ?? []);
+  }
+
+  async #setAside(events: readonly OutboxEvent[]): Promise<void> {
+    for (const [partition, some] of Map.groupBy(events, (e) => this.#parts.publisher.partition(e.key))) await this.#queue.setAside(some, partition);
+  }
+
+  async #sent(events: readonly OutboxEvent[]): Promise<void> {
+    const { publisher: { topic }, metrics, clock } = this.#parts;
+    if (events.length === 0) return;
+    await this.#queue.markSent(events, clock.now());
+    metrics.outboxPublished.inc({ topic }, events.length);
+    metrics.outboxPublishedBytes.inc({ topic }, events.reduce((sum, e) => sum + sizeOf(e), 0));
   }
 
   async #deleteOld(): Promise<void> {
@@ -206,7 +251,7 @@ export class OutboxRelay {
   #report(error: unknown, failures: number, more: object = {}): void {
     const { metrics, log, clock } = this.#parts;
     metrics.outboxFailures.inc();
-    if (failures > 1 && clock.now() - this.#loggedAt < logEveryMs) return;
+    if (failures > 1 && Math.abs(clock.now() - this.#loggedAt) < logEveryMs) return;
     this.#loggedAt = clock.now();
     log.error({ reason: kafkaReason(error), failures, ...more }, "events stay in the outbox and will be sent again");
   }
@@ -227,5 +272,3 @@ export class OutboxRelay {
     this.#wake = () => undefined;
   }
 }
-
-const size = (e: OutboxEvent): number => Buffer.byteLength(e.key) + Buffer.byteLength(e.value);

@@ -232,6 +232,13 @@ async function createIdempotencyKeys(db: Kysely<any>): Promise<void> {
   await db.schema.createIndex("idempotency_keys_by_age").on("idempotency_keys").column("created_at").execute();
 }
 
+/** Events are read by the partition for which they have been set aside. */
+async function holdOutboxPartitions(db: Kysely<any>): Promise<void> {
+  await db.schema.alterTable("outbox").addColumn("held_partition", "integer", (c) => c.notNull().defaultTo(-1)).execute();
+  await db.schema.dropIndex("outbox_unsent").execute();
+  await db.schema.createIndex("outbox_unsent").on("outbox").columns(["held_partition", "seq", "created_at"]).where(sql.ref("sent_at"), "is", null).execute();
+}
+
 const migrations = (kind: Kind): Record<string, Migration> => ({
   "001-initial": {
     up: async (db) => {
@@ -251,6 +258,7 @@ const migrations = (kind: Kind): Record<string, Migration> => ({
     },
   },
   "003-idempotency-keys": { up: createIdempotencyKeys },
+  "004-outbox-partitions": { up: holdOutboxPartitions },
 });
 
 /**

@@ -109,6 +109,8 @@ export interface OutboxTable {
   value: string;
   created_at: number;
   sent_at: number | null;
+  /** The partition that takes nothing, for which the event has been set aside; -1 for none. */
+  held_partition: Generated<number>;
 }
 
 /** Who does a job that only one process may do, until when by the database's clock. */

@@ -42,8 +42,8 @@ const withCrashes = (store: Store): Store => ({
 
 const publisherWithCrashes = (publisher: Publisher): Publisher => ({
   ...publisher,
-  publish: async (events) => {
-    const sent = publisher.publish(events);
+  publish: async (...args) => {
+    const sent = publisher.publish(...args);
     if (crashAt === "after-publish") {
       sent.catch(() => undefined);
       // The request is on its way or just there; nobody has seen an acknowledgement.

@@ -128,6 +128,38 @@ describe("the relay", () => {
       expect(new Set(publisher.events.map((e) => e.event_id)).size).toBe(publisher.events.length);
     });
 
+    it("lets no event overtake one of its key that appears late under a lower number", async () => {
+      relay.start();
+      await drained();
+      publisher.away.add(publisher.partition(away));
+      await emit(1, "one");
+      const { seq } = await store.db.selectFrom("outbox").select(({ fn }) => fn.max("seq").as("seq")).executeTakeFirstOrThrow();
+      const row = (number: number, n: number) => ({ seq: number, event_id: `e${number}`, type: "test.happened", key: here, value: JSON.stringify({ data: { n } }), created_at: 1, sent_at: null });
+      await store.db.insertInto("outbox").values(row(seq + 3, 0)).execute();
+      await eventually(() => order(here).length === 1);
+      await store.db.insertInto("outbox").values([row(seq + 4, 2), row(seq + 1, 1)]).execute();
+      await eventually(() => order(here).length === 3);
+      expect(order(here)).toEqual([0, 1, 2]);
+    });
+
+    it("hands what it has set aside over to whoever has the lease next", async () => {
+      let holder = 1;
+      const lease = (number: number): Lease => ({ hold: async () => holder === number, release: async () => undefined });
+      publisher.away.add(publisher.partition(away));
+      relay = makeRelay({}, lease(1));
+      const next = makeRelay({}, lease(2));
+      relay.start();
+      next.start();
+      await emit(3, "one");
+      await eventually(async () => (await store.db.selectFrom("outbox").select("seq").where("held_partition", "=", publisher.partition(away)).execute()).length >= 3);
+      holder = 2;
+      await emit(2, "one", { late: true });
+      publisher.away.clear();
+      await drained();
+      expect(order(away)).toEqual([0, 1, 2, 0, 1]);
+      await next.stop();
+    });
+
     it("counts each attempt, and tries no more often than its pauses allow", async () => {
       publisher.away.add(publisher.partition(away));
       relay = makeRelay({ pollMs: 1, maxBackoffMs: 100 });

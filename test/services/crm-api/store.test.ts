@@ -88,6 +88,9 @@ describe("the embedded store", () => {
     for (const table of ["qbo_pushes", "idempotency_keys"]) await sql.raw(`drop table ${table}`).execute(store.db);
     await sql.raw(`create table qbo_pushes (${columns})`).execute(store.db);
     for (const column of ["refreshed_at", "home_currency"]) await sql.raw(`alter table qbo_connections drop column ${column}`).execute(store.db);
+    await sql.raw("drop index outbox_unsent").execute(store.db);
+    await sql.raw("alter table outbox drop column held_partition").execute(store.db);
+    await sql.raw("create index outbox_unsent on outbox (seq, created_at) where sent_at is null").execute(store.db);
     await sql`delete from kysely_migration where name <> '001-initial'`.execute(store.db);
     for (const [id, kind] of [["a", "payment.create"], ["b", "invoice.create"], ["c", "payment.void"]]) {
       await sql`insert into qbo_pushes values (${id}, 'acme', ${kind}, 's', 'i', 1, null, null, 2, 3, 'why')`.execute(store.db);

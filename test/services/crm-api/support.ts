@@ -65,6 +65,7 @@ export function fastClock(speed: number): Clock {
 /** Keeps what it is given, unless the next call shall fail or a partition takes nothing. */
 export class MemoryPublisher implements Publisher {
   readonly topic = "aetherlink.events";
+  readonly partitions = 6;
   readonly events: OutboxEvent[] = [];
   readonly batches: number[] = [];
   failures: Error[] = [];
@@ -77,7 +78,7 @@ export class MemoryPublisher implements Publisher {
   }
 
   partition(key: string): number {
-    return partitionOf(key, 6);
+    return partitionOf(key, this.partitions);
   }
 
   async publish(events: readonly OutboxEvent[]): Promise<ReadonlyMap<number, unknown>> {
@@ -91,6 +92,8 @@ export class MemoryPublisher implements Publisher {
     this.events.push(...taken);
     return refused;
   }
+
+  release(): void {}
 
   async close(): Promise<void> {}
 

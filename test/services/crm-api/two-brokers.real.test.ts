@@ -89,6 +89,8 @@ describe.skipIf(kafkaMissing)("two brokers", () => {
     await start(apart);
     for (const partition of [0, 1, 2, 3]) await emit(partition, 5);
     await eventually(async () => `${await waiting()}` === "0,0,0,0", 20_000);
+    // Nobody should; keys stay where they are all the same.
+    await admin.createPartitions({ topics: [{ name: topic, count: 6, assignments: [{ brokerIds: [1] }, { brokerIds: [1] }] }] });
 
     await brokers[1].kill();
     await eventually(() => admin.metadata({ topics: [topic], forceUpdate: true }).then(() => false, (error) => String(error).includes("leader")), 20_000);

@@ -75,6 +75,7 @@ type Options = { parent: pulumi.Resource; dependsOn: pulumi.Resource[] };
 
 /** Runs the stack in one namespace of a Kubernetes cluster. */
 export class KubernetesPlatform extends pulumi.ComponentResource implements Platform {
+  readonly reloads = false;
   private readonly args: KubernetesPlatformArgs;
   private readonly provider: Provider;
   private readonly namespace: Namespace;
@@ -131,7 +132,8 @@ export class KubernetesPlatform extends pulumi.ComponentResource implements Plat
           ...(claims.length > 0 && { volumeClaimTemplates: claims }),
         },
       },
-      { ...this.options(opts.parent, opts.dependsOn), replacementTrigger: opts.restartFor },
+      // What exists is taken over, so that one that is created before the old one is deleted would be the old one.
+      { ...this.options(opts.parent, opts.dependsOn), deleteBeforeReplace: true, replacementTrigger: opts.restartFor },
     );
   }
 

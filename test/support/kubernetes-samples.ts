@@ -56,6 +56,8 @@ export interface Registered {
   readonly inputs: Record<string, unknown>;
   /** What has it replaced when it changes; an option, not an input. */
   readonly trigger: unknown;
+  /** When it is replaced, the old one goes before the new one comes; an option too. */
+  readonly deletedFirst: boolean;
 }
 
 /**
@@ -66,14 +68,16 @@ export interface Registered {
 export async function registered(stack: KubernetesPlatformArgs, workloads: Readonly<Record<string, WorkloadArgs>>): Promise<Registered[]> {
   const resources: Registered[] = [];
   const triggers = new Map<string, unknown>();
+  const deletedFirst = new Set<string>();
   // Mocks are told no options.
   const watch: pulumi.ResourceTransformation = ({ type, name, opts }) => {
+    if ((opts as pulumi.CustomResourceOptions).deleteBeforeReplace) deletedFirst.add(`${type} ${name}`);
     pulumi.output(opts.replacementTrigger).apply((trigger) => triggers.set(`${type} ${name}`, trigger));
     return undefined;
   };
   await pulumi.runtime.setMocks({
     newResource: (args) => {
-      resources.push({ type: args.type, name: args.name, inputs: args.inputs as Record<string, unknown>, trigger: undefined });
+      resources.push({ type: args.type, name: args.name, inputs: args.inputs as Record<string, unknown>, trigger: undefined, deletedFirst: false });
       // The cluster gives every object a version of its own.
       return { id: args.name, state: { ...args.inputs, metadata: { ...args.inputs.metadata, resourceVersion: `version of ${args.name}` } } };
     },
@@ -86,7 +90,7 @@ export async function registered(stack: KubernetesPlatformArgs, workloads: Reado
   const platform = new KubernetesPlatform(stack.namespace, stack, { transformations: [watch] });
   for (const [name, args] of Object.entries(workloads)) platform.run(name, args, { parent: platform });
   await pulumi.runtime.disconnect();
-  return resources.map((r) => ({ ...r, trigger: triggers.get(`${r.type} ${r.name}`) }));
+  return resources.map((r) => ({ ...r, trigger: triggers.get(`${r.type} ${r.name}`), deletedFirst: deletedFirst.has(`${r.type} ${r.name}`) }));
 }
 
 /** The API objects among them. */

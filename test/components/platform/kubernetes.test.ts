@@ -138,6 +138,8 @@ describe("a workload with everything", () => {
     const found = await registered(fullStack, { tiny: { ...tinyWorkload, secrets: { files: { token: "x" }, restartOnChange: true } }, other: { ...tinyWorkload, secrets: { files: { token: "x" } } } });
     const triggers = found.filter((r) => r.type.endsWith(":StatefulSet")).map((r) => [r.name, r.trigger] as const);
     expect(Object.fromEntries(triggers)).toEqual({ tiny: "version of tiny-secrets", other: undefined });
+    // Else the new one would take the old one over, and be deleted as it.
+    expect(found.filter((r) => r.type.endsWith(":StatefulSet")).map((r) => r.deletedFirst)).toEqual([true, true]);
   });
 
   it("answers as NAME when ready, and each replica as NAME-i always", () => {

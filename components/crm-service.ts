@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { ownImageOf, type OwnImage } from "./images.ts";
 import { factsOf, present, type StackContext } from "./part.ts";
-import type { Health, Limits, Workload } from "./platform/platform.ts";
+import type { Health, Limits, Workload, WorkloadArgs } from "./platform/platform.ts";
 import { parts, speaksTls } from "./topology.ts";
 
 /** What sets one of our services apart from the others. */
@@ -12,7 +12,7 @@ export interface CrmServiceArgs {
   /** Secret files by name; those that the stack does not have are left out. */
   readonly secrets?: Readonly<Record<string, pulumi.Input<string> | undefined>>;
   /** Folder `/data` that outlives the container. @default none */
-  readonly dataGiB?: number;
+  readonly data?: Pick<NonNullable<WorkloadArgs["data"]>, "sizeGiB" | "unused">;
   readonly limits: Limits;
   /** Healthcheck times. @default the platform's */
   readonly health?: Pick<Health, "intervalSeconds" | "timeoutSeconds" | "retries" | "startSeconds">;
@@ -39,7 +39,7 @@ export class CrmService extends pulumi.ComponentResource {
         user: 1000,
         env: { NODE_ENV: "production", PORT: `${port}`, ...args.env },
         secrets: Object.keys(files).length > 0 ? { files } : undefined,
-        data: args.dataGiB === undefined ? undefined : { mount: "/data", sizeGiB: args.dataGiB },
+        data: args.data && { mount: "/data", ...args.data },
         scratch: [{ mount: "/tmp", sizeMiB: 16 }],
         health: { ...args.health, http },
         limits: args.limits,

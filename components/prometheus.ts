@@ -35,7 +35,8 @@ export class Prometheus extends pulumi.ComponentResource {
           `--rules.alert.resend-delay=${resendDelay(s)}`,
           `--web.external-url=${s.urls.prometheus}`,
           "--web.route-prefix=/",
-          "--web.enable-lifecycle",
+          // Who may ask for a reload may also end it.
+          ...(platform.reloads ? ["--web.enable-lifecycle"] : []),
           "--log.format=json",
         ],
         config: {

@@ -75,7 +75,8 @@ export function crmApi(stack: StackContext): CrmService {
       "postgres-password": s.postgres && (secrets.postgresPassword ?? "missing"),
       ...authorityFile("postgres", s.postgres?.ca)?.files,
     },
-    dataGiB: s.postgres ? undefined : 5,
+    // The books of a stack that goes over to PostgreSQL stay where they were.
+    data: { sizeGiB: 5, unused: s.postgres !== undefined },
     limits: { cpu: 0.5, memoryMiB: 256, pids: 128 },
     health: { intervalSeconds: 20, timeoutSeconds: 5, retries: 10, startSeconds: 30 },
     egress: !s.qbo.standin || s.postgres !== undefined || !s.kafka.builtIn,

@@ -42,6 +42,7 @@ type Volumes = types.input.ContainerVolume[];
 
 /** Runs the stack on a Docker engine (`DOCKER_HOST`, or the local one). */
 export class DockerPlatform extends pulumi.ComponentResource implements Platform {
+  readonly reloads = true;
   private readonly args: DockerPlatformArgs;
   private readonly backend: Network;
   private readonly edge: Network;
@@ -58,6 +59,7 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
 
   run(name: string, args: WorkloadArgs, opts: { parent: pulumi.Resource }): Workload {
     const names = replicaNames(name, args.replicas ?? 1);
+    if (args.data?.unused) this.volume(`${this.args.prefix}-${name}-data`, opts.parent);
     const image = this.imageOf(args);
     const secrets = args.secrets && this.secretsLoader(name, args, image, opts.parent);
     const config = args.config && this.configLoader(name, args, names, [...image, ...(secrets ? [secrets.container] : [])], opts.parent);
@@ -148,7 +150,7 @@ export class DockerPlatform extends pulumi.ComponentResource implements Platform
 
   private program(part: string, replica: string, index: number, args: WorkloadArgs, shared: Volumes, opts: Options & { loaded: pulumi.Output<pulumi.Resource[]>; restartFor?: pulumi.Input<string> }): Container {
     const name = `${this.args.prefix}-${replica}`;
-    const data = args.data && { volumeName: `${name}-data`, containerPath: args.data.mount };
+    const data = args.data && !args.data.unused && { volumeName: `${name}-data`, containerPath: args.data.mount };
     const volumes: Volumes = [...shared, ...(data ? [data] : [])];
     const dependsOn = [...opts.dependsOn, this.backend, this.edge, ...(data ? [this.volume(data.volumeName, opts.parent)] : [])];
     const aliases = [...new Set([part, replica])];

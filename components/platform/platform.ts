@@ -65,7 +65,12 @@ export interface WorkloadArgs {
   readonly config?: ConfigArgs;
   readonly secrets?: SecretArgs;
   /** Folder that outlives the container. */
-  readonly data?: { readonly mount: string; readonly sizeGiB: number };
+  readonly data?: {
+    readonly mount: string;
+    readonly sizeGiB: number;
+    /** The program does without it now, but what it wrote there before must outlive that too. @default false */
+    readonly unused?: boolean;
+  };
   /** Folders that the program may write and nobody keeps; in memory. */
   readonly scratch?: readonly { readonly mount: string; readonly sizeMiB: number; /** Programs may be run from it, as the JVM does with its native libraries. */ readonly executable?: boolean }[];
   readonly health: Health;
@@ -88,6 +93,8 @@ export interface Workload {
 
 /** What every target gives. */
 export interface Platform {
+  /** Whether a changed configuration is loaded by `reload`; else it restarts the program. */
+  readonly reloads: boolean;
   /**
    * Runs one program.
    * @param name its name on the stack's network, such as `crm-api`

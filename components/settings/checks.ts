@@ -16,6 +16,8 @@ const production: Check = (plain, present, fixes) => {
   if (plain.simulator) problems.push({ key: "simulator", message: "makes up business figures and is refused in production", fix: fixes.set("simulator", false) });
   if (!present.has("deadManUrl"))
     problems.push({ key: "deadManUrl", message: "is not set: nobody would notice that Prometheus or Alertmanager is dead", fix: fixes.setSecret("deadManUrl"), warning: true });
+  if (plain.qboClientId?.startsWith("replace-with"))
+    problems.push({ key: "qboClientId", message: "is still the placeholder: nobody can connect QuickBooks", fix: fixes.set("qboClientId"), warning: true });
   for (const link of ["alertmanager", "grafana"] as const) {
     if (plain.urls[link] !== undefined || plain.ingress || (link === "grafana" && plain.grafanaUrl !== undefined)) continue;
     problems.push({ key: `urls.${link}`, message: "is not set: links in messages lead to localhost", fix: fixes.set(["urls", link]), warning: true });
@@ -68,7 +70,7 @@ const together: Check = (plain, present, fixes) => {
   if (present.has("slackWebhook") && present.has("slackWebhooks"))
     problems.push({ key: "slackWebhooks", message: "and slackWebhook exclude each other", fix: fixes.remove("slackWebhooks") });
   if (plain.replicas.crmApi > 1 && !plain.postgres)
-    problems.push({ key: "replicas.crmApi", message: "above 1 needs PostgreSQL: the embedded file has one writer", fix: fixes.write("postgres") });
+    problems.push({ key: "replicas.crmApi", message: "above 1 needs PostgreSQL: the embedded file has one writer, and its books are not moved", fix: fixes.write("postgres") });
   if (plain.replicas.crmEvents < minConsumers)
     problems.push({
       key: "replicas.crmEvents",

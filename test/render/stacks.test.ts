@@ -36,6 +36,15 @@ describe("both targets", () => {
   });
 });
 
+describe("PostgreSQL", () => {
+  it("leaves the volume of the books that were in a file before, and mounts it nowhere", () => {
+    const [volume, ...others] = ofType(prodOnDocker, "docker:index/volume:Volume").filter((x) => x.name.endsWith("-crm-api-data"));
+    expect([volume?.name, others]).toEqual([dev.resources.find((x) => x.name.endsWith("-crm-api-data"))!.name.replace("dev", "prod"), []]);
+    expect(JSON.stringify(containers(prodOnDocker).map((c) => c.inputs["volumes"]))).not.toContain("crm-api-data");
+    expect(JSON.stringify(ofType(prod, "kubernetes:apps/v1:StatefulSet").find((x) => x.name === "crm-api"))).not.toContain("volumeClaimTemplates");
+  });
+});
+
 describe("render", () => {
   it("gives the same bytes each time", () => {
     expect(again.files).toEqual(dev.files);

@@ -55,7 +55,7 @@ export function podTemplate(context: PodContext, name: string, args: WorkloadArg
 
 /** The claim of each replica's own data folder. */
 export function dataClaims(context: PodContext, name: string, args: WorkloadArgs): core.v1.PersistentVolumeClaim[] {
-  if (args.data === undefined) return [];
+  if (args.data === undefined || args.data.unused) return [];
   return [
     {
       metadata: { name: dataVolume, labels: selectorOf(context.namespace, name) },
@@ -105,7 +105,7 @@ function mounts(context: PodContext, args: WorkloadArgs): core.v1.VolumeMount[] 
   if (args.secrets) found.push({ name: "secrets", mountPath: context.secretsDir, readOnly: true });
   (args.scratch ?? []).forEach((s, i) => found.push({ name: `scratch-${i}`, mountPath: s.mount }));
   // A folder of its own inside the volume: a fresh disk has a `lost+found` at its top, over which Kafka stumbles.
-  if (args.data) found.push({ name: dataVolume, mountPath: args.data.mount, subPath: "data" });
+  if (args.data && !args.data.unused) found.push({ name: dataVolume, mountPath: args.data.mount, subPath: "data" });
   return found;
 }
 

@@ -110,7 +110,7 @@ describe("addresses behind an Ingress", () => {
 describe("production", () => {
   it("is warned of a missing dead man's switch and of links that lead nowhere", () => {
     const { warnings } = readChanged("prod", { ...productionSecrets, urls: "{}" });
-    expect(warnings.map((w) => /^\[([\w.]+)\]/.exec(w)?.[1])).toEqual(["deadManUrl", "urls.alertmanager", "urls.grafana", "ingress"]);
+    expect(warnings.map((w) => /^\[([\w.]+)\]/.exec(w)?.[1])).toEqual(["deadManUrl", "qboClientId", "urls.alertmanager", "urls.grafana", "ingress"]);
   });
 
   it("on Kubernetes is warned of callbacks that the policies keep out, unless there is an Ingress", () => {

@@ -7,6 +7,7 @@ import { sampleSettings } from "../../support/settings.ts";
 
 const asked: WorkloadArgs[] = [];
 const platform: Platform = {
+  reloads: true,
   run: (name, args) => {
     asked.push(args);
     return { name, ready: [], url: args.publish === undefined ? undefined : `http://localhost:${args.publish}` };

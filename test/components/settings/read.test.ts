@@ -28,7 +28,7 @@ describe("shipped stacks", () => {
 
   it("only warns of missing secrets when nothing is deployed", () => {
     const { warnings } = readChanged("prod", {}, true);
-    expect(warnings).toHaveLength(7);
+    expect(warnings).toHaveLength(8);
     expect(warnings[0]).toMatch(/^\[\w+\] .*pulumi config set --secret/);
   });
 
@@ -36,7 +36,7 @@ describe("shipped stacks", () => {
     const base = changed("prod", productionSecrets, true);
     const values = new Map(base.values);
     values.set("slackWebhook", { text: "[secret]", secret: true, opaque: true });
-    expect(readStack({ ...base, values }).warnings).toEqual([expect.stringMatching(/^\[deadManUrl\] is not set/), expect.stringMatching(/^\[ingress\] is not set/)]);
+    expect(readStack({ ...base, values }).warnings).toEqual([expect.stringMatching(/^\[deadManUrl\] is not set/), expect.stringMatching(/^\[qboClientId\] is still the placeholder/), expect.stringMatching(/^\[ingress\] is not set/)]);
   });
 });
 

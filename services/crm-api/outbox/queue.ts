@@ -27,7 +27,10 @@ export class OutboxQueue {
       .selectFrom("outbox")
       .select(["seq", "event_id", "type", "key", "value"])
       .where("sent_at", "is", null)
-      .where("held_partition", "=", partition)
+      // As a range, and in the order: with an equality PostgreSQL may read the whole table in the order of its primary key.
+      .where("held_partition", ">=", partition)
+      .where("held_partition", "<=", partition)
+      .orderBy("held_partition")
       .orderBy("seq")
       .limit(this.#limits.batchEvents)
       .execute();

@@ -62,8 +62,9 @@ export class OutboxRelay {
   #wake: () => void = () => undefined;
   #woken = false;
   #prepared = false;
-  /** Had the lease at the last look. */
+  /** Has had the lease since what was set aside was put back; when it last asked for it, in milliseconds that no clock changes. */
   #mine = false;
+  #heldAt = 0;
   #failures = 0;
   #loggedAt = Number.NEGATIVE_INFINITY;
   #deletedAt = Number.NEGATIVE_INFINITY;
@@ -129,16 +130,19 @@ export class OutboxRelay {
     if (looked === 0 && !this.#woken) await this.#wait(this.#options.pollMs);
   }
 
-  /** After a time without the lease, and at the start, what was set aside is put back. */
+  /** After a time in which another process may have had the lease, and at the start, what was set aside is put back. */
   async #hasLease(): Promise<boolean> {
-    const wasMine = this.#mine;
-    this.#mine = false;
-    if (!wasMine) {
+    const { lease } = this.#parts;
+    if (!this.#mine) {
       await Promise.all(this.#tries());
       for (const partition of this.#held.keys()) this.#free(partition);
     }
-    if (!(await this.#parts.lease.hold())) return false;
-    if (!wasMine) await this.#queue.putBack();
+    const asked = performance.now();
+    const held = await lease.hold();
+    // Here it may have hung, while another one came and went.
+    if (!held || (this.#mine && performance.now() - this.#heldAt >= (lease.ttlMs ?? Number.POSITIVE_INFINITY))) return (this.#mine = false);
+    this.#heldAt = asked;
+    if (!this.#mine) await this.#queue.putBack();
     return (this.#mine = true);
   }
 

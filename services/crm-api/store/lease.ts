@@ -3,6 +3,8 @@ import { sql } from "kysely";
 import type { Store } from "./store.ts";
 
 export interface Lease {
+  /** After so long without `hold`, in milliseconds, another process may have had it. Absent: none ever can. */
+  readonly ttlMs?: number;
   /** Takes or keeps the lease. @returns false while another process has it */
   hold(): Promise<boolean>;
   /** Gives it up, so that another process need not wait until it runs out. */
@@ -19,6 +21,7 @@ export function createLease(store: Store, name: string, holder: string, ttlMs: n
   if (store.kind === "embedded") return { hold: async () => true, release: async () => undefined };
   const until = sql<number>`${store.clock} + ${sql.lit(ttlMs)}`;
   return {
+    ttlMs,
     hold: async () => {
       const held = await store.db
         .insertInto("leases")

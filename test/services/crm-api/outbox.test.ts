@@ -160,6 +160,23 @@ describe("the relay", () => {
       await next.stop();
     });
 
+    it("puts back what somebody else may have set aside while it hung for longer than its lease", async () => {
+      relay = makeRelay({}, { ...mine, ttlMs: 100 });
+      relay.start();
+      await drained();
+      const publish = publisher.publish.bind(publisher);
+      publisher.publish = async (events) => {
+        publisher.publish = publish;
+        const row = { event_id: "aside", type: "test.happened", key: away, value: JSON.stringify({ data: { n: 0 } }), created_at: 1, sent_at: null, held_partition: publisher.partition(away) };
+        await store.db.insertInto("outbox").values(row).execute();
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        return publish(events);
+      };
+      await emit(1, "two");
+      await drained();
+      expect(order(away)).toEqual([0]);
+    });
+
     it("counts each attempt, and tries no more often than its pauses allow", async () => {
       publisher.away.add(publisher.partition(away));
       relay = makeRelay({ pollMs: 1, maxBackoffMs: 100 });

@@ -1,4 +1,5 @@
 /** Checks that look at more than one key: what is missing together, and what contradicts something else. */
+import { pathText } from "./fixes.ts";
 import { ownParts } from "./own-parts-checks.ts";
 import type { SecretKey } from "./keys.ts";
 import { ingressAddresses } from "./ingress-checks.ts";
@@ -122,6 +123,17 @@ const kafka: Check = (plain, _present, fixes) => {
   return problems;
 };
 
+/** Stores and brokers outside the stack that are looked for inside a container. */
+const elsewhere: Check = (plain, _present, fixes) => {
+  const addresses: [path: [string, string | number], address: string | undefined][] = [
+    [["postgres", "host"], plain.postgres?.host],
+    ...plain.kafkaBrokers.map((broker, i): [[string, number], string] => [["kafkaBrokers", i], broker]),
+  ];
+  return addresses
+    .filter(([, address]) => /^(localhost|127\.[\d.]+|\[?::1\]?)(:\d+)?$/i.test(address ?? ""))
+    .map(([path, address]) => ({ key: pathText(path), message: `is ${address}, which is each container itself: name the machine as the containers reach it`, fix: fixes.set(path), warning: true }));
+};
+
 /** What works on one target only. */
 const targets: Check = (plain, _present, fixes) => {
   const problems: Problem[] = [];
@@ -160,4 +172,4 @@ const lists: Check = (plain, _present, fixes) => {
 
 /** All problems between keys; each key's own shape is checked before. */
 export const crossChecks: Check = (plain, present, fixes) =>
-  [production, quickBooks, partners, together, grafana, remoteWrite, kafka, authorities, behindIngress, ingressAddresses, ownParts, reachable, targets, lists].flatMap((check) => check(plain, present, fixes));
+  [production, quickBooks, partners, together, grafana, remoteWrite, kafka, elsewhere, authorities, behindIngress, ingressAddresses, ownParts, reachable, targets, lists].flatMap((check) => check(plain, present, fixes));

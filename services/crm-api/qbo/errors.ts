@@ -1,4 +1,5 @@
 /** The ways in which a call to QuickBooks fails. */
+import { ZodError } from "zod";
 import { oneLine } from "./text.ts";
 
 const maxMessage = 500;
@@ -51,6 +52,9 @@ export class QboFault extends Error {
     this.code = code;
   }
 }
+
+/** QuickBooks answered, and no: by a refusal, or with something else than was asked for. */
+export const isRefusal = (error: unknown): error is QboFault | ZodError => error instanceof QboFault || error instanceof ZodError;
 
 /** Codes that callers treat apart. Source: Intuit's "Error codes" page. */
 export const faultCodes = { staleSyncToken: "5010", notFound: "610", duplicateName: "6240" } as const;

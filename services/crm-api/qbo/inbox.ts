@@ -2,7 +2,6 @@
  * Works off the webhook events that were received, and other reasons to look at an object: it is read as it is now, whatever
  * the event said of it.
  */
-import { ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import { newId } from "../crm/ids.ts";
 import type { Changes } from "../crm/unit.ts";
@@ -12,7 +11,7 @@ import { withOthersTried } from "./alone.ts";
 import { applyDeletion, applyEntity } from "./apply.ts";
 import type { QboClient } from "./client.ts";
 import type { EntityName } from "./entities.ts";
-import { faultCodes, QboFault, QboUnreachable } from "./errors.ts";
+import { faultCodes, isRefusal, QboFault, QboUnreachable } from "./errors.ts";
 import { inboxRow } from "./inbox-row.ts";
 import { readOne } from "./query.ts";
 
@@ -96,7 +95,7 @@ async function workOff(changes: Changes, client: QboClient, company: QboConnecti
 export const wasAnswered = (error: unknown): error is QboUnreachable => error instanceof QboUnreachable && error.wasAnswered;
 
 const concernsOneEvent = (error: unknown): error is Error =>
-  error instanceof QboFault || error instanceof ZodError || (error instanceof QboUnreachable && error.concernsOneRequest);
+  isRefusal(error) || (error instanceof QboUnreachable && error.concernsOneRequest);
 
 /** @returns undefined when the object is gone */
 async function current(client: QboClient, company: QboConnection, entity: EntityName, id: string): Promise<unknown> {

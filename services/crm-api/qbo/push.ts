@@ -2,7 +2,7 @@
  * Makes in QuickBooks what was done here. Each write carries a requestid of its own, kept with it: repeated after a lost
  * answer or a crash, it makes one object and gives the first answer again.
  */
-import { z, ZodError } from "zod";
+import { z } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import type { Changes, Unit } from "../crm/unit.ts";
 import type { Db } from "../store/store.ts";
@@ -11,7 +11,7 @@ import { withOthersTried } from "./alone.ts";
 import { link, readAnew } from "./apply.ts";
 import type { QboClient } from "./client.ts";
 import { fromCents, marker, qboInvoice, qboPayment, type EntityName, type QboInvoice, type QboPayment } from "./entities.ts";
-import { faultCodes, QboFault, QboUnreachable } from "./errors.ts";
+import { faultCodes, isRefusal, QboFault, QboUnreachable } from "./errors.ts";
 import { wasAnswered } from "./inbox.ts";
 import { queryPage, quoted, readOne } from "./query.ts";
 
@@ -87,7 +87,7 @@ async function sendOne(changes: Changes, writer: Writer, push: QboPush, log: Log
     });
     return true;
   } catch (error) {
-    const refused = error instanceof QboFault || error instanceof ZodError;
+    const refused = isRefusal(error);
     if (!refused && !wasAnswered(error)) throw error;
     const attempts = refused ? push.attempts + 1 : Math.max(push.attempts, Math.min(push.attempts + 1, unansweredAttempts));
     const gaveUp = attempts >= maxAttempts;

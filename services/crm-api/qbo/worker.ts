@@ -1,5 +1,4 @@
 /** Does the QuickBooks work in the background: one process at a time for all companies, each company on its own. */
-import { ZodError } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import type { Changes } from "../crm/unit.ts";
 import type { Metrics } from "../metrics.ts";
@@ -8,7 +7,7 @@ import type { QboConnection } from "../store/tables.ts";
 import { withOthersTried } from "./alone.ts";
 import type { QboClient } from "./client.ts";
 import { findCompany, listCompanies } from "./companies.ts";
-import { QboFault, QboNotAuthorised, QboUnreachable } from "./errors.ts";
+import { isRefusal, QboNotAuthorised, QboUnreachable } from "./errors.ts";
 import { forgetOldEvents, wasAnswered, workOffInbox } from "./inbox.ts";
 import { sendPushes } from "./push.ts";
 import { syncCompany } from "./sync.ts";
@@ -167,8 +166,7 @@ export class QboWorker {
    */
   async #unsynced(company: QboConnection, failure: unknown): Promise<QboUnreachable> {
     if (company.imported_at === null) throw failure;
-    const isRefused = failure instanceof QboFault || failure instanceof ZodError;
-    const error = isRefused ? new QboUnreachable(failure.message, { othersAnswered: true, cause: failure }) : unusableAnswer(await withOthersTried(this.#parts.client, company.realm_id, failure));
+    const error = isRefusal(failure) ? new QboUnreachable(failure.message, { othersAnswered: true, cause: failure }) : unusableAnswer(await withOthersTried(this.#parts.client, company.realm_id, failure));
     this.#syncPauses.lengthen(company.realm_id, this.#parts.changes.clock.now());
     return error;
   }

@@ -183,9 +183,9 @@ export class OutboxRelay {
 
   /** Starts a try, or lets the partition go when nothing of it is set aside any more. */
   async #tryAgain(partition: number, held: Held): Promise<void> {
-    const waits = (await this.#queue.next(partition)).length > 0;
-    if (!waits) return this.#free(partition);
-    held.trying = this.#try(partition, held);
+    const events = await this.#queue.next(partition);
+    if (events.length === 0) return this.#free(partition);
+    held.trying = this.#try(partition, held, events);
     // It takes events again. Without others coming in between, this try is its last.
     if (held.failures === 0) await held.trying;
   }
@@ -195,13 +195,11 @@ export class OutboxRelay {
     this.#parts.publisher.release(partition);
   }
 
-  /** Sends what is set aside of a partition until there is nothing more, or it is refused. */
-  async #try(partition: number, held: Held): Promise<void> {
+  /** Sends what is set aside of a partition, its first batch to its last, until it is refused. */
+  async #try(partition: number, held: Held, first: readonly OutboxEvent[]): Promise<void> {
     const { publisher, lease } = this.#parts;
     try {
-      while (!this.#stop.signal.aborted && (await lease.hold())) {
-        const events = await this.#queue.next(partition);
-        if (events.length === 0) break;
+      for (let events = first; events.length > 0 && !this.#stop.signal.aborted && (await lease.hold()); events = await this.#queue.next(partition)) {
         const refused = await publisher.publish(events, partition);
         if (refused.size > 0) throw refused.get(partition);
         await this.#sent(events);

@@ -107,17 +107,17 @@ describe("addresses behind an Ingress", () => {
   });
 });
 
-describe("production", () => {
-  it("is warned of stores and brokers that would be looked for in the containers themselves", () => {
-    const postgres = '{"host":"127.0.0.1","port":5432,"database":"crm","user":"crm","tls":false}';
-    const { warnings } = readChanged("dev", { postgres, postgresPassword: { secret: "x" }, kafkaBrokers: '["localhost.example.com:9092","localhost:9092","[::1]:9092","[2001:db8::1]:9092"]' });
-    expect(warnings.map((w) => w.replace(/;.*/, ""))).toEqual([
-      "[postgres.host] is 127.0.0.1, which is each container itself: name the machine as the containers reach it",
-      "[kafkaBrokers[1]] is localhost:9092, which is each container itself: name the machine as the containers reach it",
-      "[kafkaBrokers[2]] is [::1]:9092, which is each container itself: name the machine as the containers reach it",
-    ]);
-  });
+it("stores and brokers are warned of that would be looked for in the containers themselves", () => {
+  const postgres = '{"host":"127.0.0.1","port":5432,"database":"crm","user":"crm","tls":false}';
+  const { warnings } = readChanged("dev", { postgres, postgresPassword: { secret: "x" }, kafkaBrokers: '["localhost.example.com:9092","localhost:9092","[::1]:9092","[2001:db8::1]:9092"]' });
+  expect(warnings.map((w) => w.replace(/;.*/, ""))).toEqual([
+    "[postgres.host] is 127.0.0.1, which is each container itself: name the machine as the containers reach it",
+    "[kafkaBrokers[1]] is localhost:9092, which is each container itself: name the machine as the containers reach it",
+    "[kafkaBrokers[2]] is [::1]:9092, which is each container itself: name the machine as the containers reach it",
+  ]);
+});
 
+describe("production", () => {
   it("is warned of a missing dead man's switch and of links that lead nowhere", () => {
     const { warnings } = readChanged("prod", { ...productionSecrets, urls: "{}" });
     expect(warnings.map((w) => /^\[([\w.]+)\]/.exec(w)?.[1])).toEqual(["deadManUrl", "qboClientId", "urls.alertmanager", "urls.grafana", "ingress"]);
